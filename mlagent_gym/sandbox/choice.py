@@ -1,0 +1,42 @@
+"""From a name to an executor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlagent_gym.errors import ConfigError
+from mlagent_gym.executor import Executor
+from mlagent_gym.sandbox.cache import CachingExecutor
+from mlagent_gym.sandbox.executor import SandboxExecutor
+from mlagent_gym.sandbox.levels import best_level
+
+__all__ = ["EXECUTORS", "make_executor"]
+
+EXECUTORS = ("auto", "warm", "cold", "unsafe")
+
+
+def make_executor(name: str = "auto", *, cache: Path | None = None) -> Executor:
+    """Return an executor by its name.
+
+    Parameters
+    ----------
+    name
+        ``"auto"`` or ``"warm"``: confined as well as the machine allows, forked from a
+        preloaded interpreter. ``"cold"``: confined, in a new interpreter each time.
+        ``"unsafe"``: limits on what is used, but no confinement.
+    cache
+        Folder of known runs, which are replayed instead of made again; None: every
+        script is run. See `CachingExecutor`.
+
+    Raises
+    ------
+    ConfigError
+        There is no executor of this name.
+    SandboxError
+        The machine cannot confine scripts; the message says what to do.
+    """
+    if name not in EXECUTORS:
+        raise ConfigError(f"There is no executor {name!r}; known: {', '.join(EXECUTORS)}.")
+    level = "none" if name == "unsafe" else best_level()
+    executor = SandboxExecutor(level, warm=name in ("auto", "warm"))
+    return executor if cache is None else CachingExecutor(executor, cache)

@@ -1,0 +1,140 @@
+"""What a process does to itself before it becomes a script: it cannot be undone."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+
+from . import landlock, processes, seccomp, system
+from .orders import Order
+from .rlimits import set_limits
+from .view import SHARED_MEMORY, TEMPORARY, WORKSPACE
+
+__all__ = ["confine_by_landlock", "confine_in_namespaces", "seccomp_program"]
+
+
+@cache
+def seccomp_program(*, own_view: bool) -> bytes:
+    """Return the filter of system calls, built once."""
+    return seccomp.build(own_view=own_view)
+
+
+def confine_in_namespaces(order: Order, uid: int) -> Callable[[], None]:
+    """Return what a process in the cell's namespaces must do last."""
+    program = seccomp_program(own_view=True)
+
+    def confine() -> None:
+        if os.getuid() != uid:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+        else:
+            _enter_own_users(uid, os.getgid())
+        # Changing the user id forbids a process to look into its own /proc/self.
+        system.prctl(system.DUMPABLE, 1)
+        system.prctl(system.NO_NEW_PRIVILEGES, 1)
+        if landlock.abi():
+            landlock.restrict(
+                [
+                    ("/", landlock.READ_EXECUTE),
+                    *((place, landlock.READ_WRITE) for place in _WRITABLE),
+                    ("/proc", landlock.READ | landlock.WRITE),
+                    ("/dev", landlock.DEVICE),
+                ]
+            )
+        system.drop_capabilities()
+        set_limits(order, processes=order.processes)
+        seccomp.install(program)
+
+    return confine
+
+
+def confine_by_landlock(
+    order: Order, uid: int, visible: Iterable[str], hidden: Iterable[str]
+) -> Callable[[], None]:
+    """Return what a process without namespaces of its own must do last.
+
+    Parameters
+    ----------
+    order
+        The run.
+    uid
+        Who the script will be.
+    visible, hidden
+        Folders the script may read, and those below them it may not.
+    """
+    program = seccomp_program(own_view=False)
+    rules = [
+        *((place, landlock.READ_EXECUTE) for place in _without(visible, hidden)),
+        *((place, landlock.READ_EXECUTE) for place in _SYSTEM),
+        *((place, landlock.READ) for place in _FACTS),
+        *((f"/dev/{name}", landlock.DEVICE) for name in ("null", "zero", "full")),
+        *((f"/dev/{name}", landlock.READ) for name in ("random", "urandom")),
+        (order.data, landlock.READ),
+        (order.workspace, landlock.READ_WRITE),
+        (order.temporary, landlock.READ_WRITE),
+    ]
+    counted = processes.tasks_of(uid) + order.processes
+
+    def confine() -> None:
+        if os.getuid() != uid:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            system.prctl(system.DUMPABLE, 1)
+        system.prctl(system.PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        system.prctl(system.NO_NEW_PRIVILEGES, 1)
+        landlock.restrict(rules)
+        system.drop_capabilities()
+        set_limits(order, processes=counted)
+        seccomp.install(program)
+
+    return confine
+
+
+def _without(visible: Iterable[str], hidden: Iterable[str]) -> Iterator[str]:
+    """Yield folders and files that are all of `visible` but `hidden`."""
+    pending = list(visible)
+    holes = set(hidden)
+    while pending:
+        place = pending.pop()
+        if place in holes:
+            continue
+        if any(hole.startswith(place.rstrip("/") + "/") for hole in holes):
+            pending += [os.path.join(place, name) for name in os.listdir(place)]
+        else:
+            yield place
+
+
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache")
+_FACTS = (
+    "/proc",
+    "/etc/localtime",
+    "/etc/passwd",
+    "/etc/ssl/certs",
+    "/etc/fonts",
+    "/sys/fs/cgroup",
+    "/sys/devices/system/cpu",
+)
+_WRITABLE = (WORKSPACE, TEMPORARY, SHARED_MEMORY)
+
+
+def _enter_own_users(uid: int, gid: int) -> None:
+    """Enter a user namespace of the run's own.
+
+    The kernel then counts only the run's processes against their limit, and lets none of
+    them look into one outside, though it has the same user id.
+    """
+    system.unshare(system.NEW_USERS)
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{uid} {uid} 1"),
+        ("gid_map", f"{gid} {gid} 1"),
+    ):
+        descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
