@@ -1,0 +1,179 @@
+"""The rules of an episode, as functions: where it starts, what a step comes to, when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from mlagent_gym.actions import Action, EditScript, EditScriptAI
+from mlagent_gym.baselines import Baseline
+from mlagent_gym.data import Prepared
+from mlagent_gym.endpoint import Completion
+from mlagent_gym.errors import StateMismatchError
+from mlagent_gym.executor import Run, RunStatus
+from mlagent_gym.judging import Verdict
+from mlagent_gym.rewards import Outcome
+from mlagent_gym.state import State
+from mlagent_gym.steps import Effect, is_corner_case
+
+__all__ = [
+    "Resources",
+    "advance",
+    "check_origin",
+    "first_state",
+    "outcome_of",
+    "resources_of",
+    "truncated_by",
+]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a step took. Equal to any other: two runs of the same step never take the same."""
+
+    act_s: float = field(default=0.0, compare=False)
+    """Wall-clock seconds of carrying out the action."""
+    grade_s: float = field(default=0.0, compare=False)
+    """Wall-clock seconds of grading."""
+    total_s: float = field(default=0.0, compare=False)
+    """Wall-clock seconds of the whole step."""
+    cpu_s: float = field(default=0.0, compare=False)
+    """Processor seconds of the script."""
+    peak_memory_mb: float = field(default=0.0, compare=False)
+    """Most memory the script's processes held at once."""
+    written_mb: float = field(default=0.0, compare=False)
+    """What the script left on the disk."""
+    editor_tokens: int = field(default=0, compare=False)
+    """Tokens of question and answer that the editor was paid for."""
+    editor_cost: float = field(default=0.0, compare=False)
+    """Dollars the editor was paid."""
+
+
+def resources_of(effect: Effect, *, act_s: float, grade_s: float, total_s: float) -> Resources:
+    """Return what a step took, given its wall-clock seconds."""
+    run = effect.run or Run(RunStatus.OK, "")
+    paid = effect.asked if effect.asked and not effect.asked.cached else Completion("")
+    return Resources(
+        act_s=act_s,
+        grade_s=grade_s,
+        total_s=total_s,
+        cpu_s=run.cpu_s,
+        peak_memory_mb=run.peak_memory_mb,
+        written_mb=run.written_mb,
+        editor_tokens=paid.prompt_tokens + paid.completion_tokens,
+        editor_cost=paid.cost,
+    )
+
+
+def first_state(prepared: Prepared, baseline: Baseline, seed: int, files: dict[str, str]) -> State:
+    """Return the state an episode starts in: the starter's files, with the starter's score."""
+    return State(
+        task=prepared.task_id,
+        variant=prepared.variant,
+        fingerprint=prepared.fingerprint,
+        seed=seed,
+        files=files,
+        score=baseline.m_init,
+        best_score=baseline.m_init,
+    )
+
+
+def check_origin(state: State, prepared: Prepared) -> None:
+    """Refuse a state of another task, variant or data.
+
+    Raises
+    ------
+    StateMismatchError
+        It is one.
+    """
+    for name, theirs, ours in (
+        ("task", state.task, prepared.task_id),
+        ("variant", state.variant, prepared.variant),
+        ("data fingerprint", state.fingerprint, prepared.fingerprint),
+    ):
+        if theirs != ours:
+            raise StateMismatchError(
+                f"This state's {name} is {theirs}, this environment's is {ours}. Scores on "
+                "different data cannot be compared: make the environment the state is from."
+            )
+
+
+def outcome_of(action: Action, effect: Effect, verdict: Verdict | None) -> Outcome:
+    """Return what a step came to, as far as the reward is concerned.
+
+    Source: arXiv 2505.23723, section 3.3. Running an unchanged script is a valid action
+    that is no edit, however it scores.
+    """
+    if effect.run is None or verdict is None:
+        if effect.outage:
+            return Outcome.CORNER_CASE
+        return Outcome.INVALID if effect.refused else Outcome.NON_EDIT
+    if verdict.score is not None:
+        return Outcome.SCORED if isinstance(action, EditScript | EditScriptAI) else Outcome.NON_EDIT
+    return Outcome.CORNER_CASE if is_corner_case(effect.run) else Outcome.FAILED
+
+
+def advance(
+    state: State,
+    effect: Effect,
+    verdict: Verdict | None,
+    *,
+    files: Mapping[str, str],
+    exchange: str,
+    before: str | None,
+    elapsed_s: float,
+    higher_is_better: bool,
+) -> State:
+    """Return the state after a step.
+
+    Parameters
+    ----------
+    state
+        The state before it.
+    effect, verdict
+        What was done, and what its run scored.
+    files
+        Digests of the workspace's files now.
+    exchange
+        Digest of the step's exchange.
+    before
+        Digest of the edited script as it was; None if it was not there.
+    elapsed_s
+        Seconds the episode has taken, this step included.
+    higher_is_better
+        Direction of the metric.
+    """
+    undo = dict(state.undo)
+    score = state.score if verdict is None or verdict.score is None else verdict.score
+    if effect.edited is not None:
+        undo[effect.edited] = (*undo.get(effect.edited, ()), (before, state.score))
+    if effect.undone is not None:
+        *older, (_, score) = undo.pop(effect.undone)  # the score comes back with the script
+        if older:
+            undo[effect.undone] = tuple(older)
+    return replace(
+        state,
+        files=files,
+        history=(*state.history, exchange),
+        undo=undo,
+        score=score,
+        best_score=_better(state.best_score, score, higher_is_better),
+        step=state.step + 1,
+        elapsed_s=elapsed_s,
+        final=effect.final,
+    )
+
+
+def truncated_by(state: State, max_steps: int, max_seconds: float) -> str:
+    """Return ``"steps"`` or ``"seconds"`` if a limit ended the episode, else an empty text."""
+    if state.final:
+        return ""
+    if state.step >= max_steps:
+        return "steps"
+    return "seconds" if state.elapsed_s >= max_seconds else ""
+
+
+def _better(a: float | None, b: float | None, higher_is_better: bool) -> float | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return max(a, b) if higher_is_better else min(a, b)
