@@ -1,0 +1,196 @@
+"""Let OpenRLHF run without CUDA.
+
+OpenRLHF calls CUDA by name in some thirty places and imports flash-attn unasked. `install`
+replaces exactly these places, in this process, before they are imported. It imports
+nothing heavy itself, so that every Ray worker can call it as its set-up hook. On a
+machine with a GPU it does nothing; for an OpenRLHF it does not know it refuses.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.abc
+import importlib.machinery
+import importlib.metadata
+import os
+import sys
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mlagent_train.errors import TrainerVersionError
+from mlagent_train.hardware import gpu_count
+
+__all__ = ["ENGINE_VARIABLE", "KNOWN_OPENRLHF", "install", "stub_module"]
+
+KNOWN_OPENRLHF = "0.11.2"
+"""The release every patch below was read against."""
+
+ENGINE_VARIABLE = "MLAGENT_ROLLOUT_ENGINE"
+"""``transformers`` (default) or ``vllm``: the rollout engine that a Ray worker sets up."""
+
+
+def install() -> None:
+    """Prepare this process; a second call changes nothing.
+
+    Raises
+    ------
+    TrainerVersionError
+        OpenRLHF is missing or not `KNOWN_OPENRLHF`.
+    """
+    if gpu_count() > 0 or any(isinstance(finder, _PatchFinder) for finder in sys.meta_path):
+        return
+    _require_known_openrlhf()
+    # DeepSpeed otherwise probes for accelerators and may pick one that is only half there;
+    # "cpu" also makes it choose gloo for its collectives.
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    _stub_flash_attn()
+    patches = dict(_PATCHES)
+    if os.environ.get(ENGINE_VARIABLE, "transformers") == "vllm":
+        from mlagent_train.cuda_free import vllm_cpu
+
+        patches |= vllm_cpu.PATCHES
+    else:
+        from mlagent_train.cuda_free import engine
+
+        engine.install()
+    for name in [name for name in patches if name in sys.modules]:
+        patches.pop(name)(sys.modules[name])
+    sys.meta_path.insert(0, _PatchFinder(patches))
+
+
+def _require_known_openrlhf() -> None:
+    try:
+        found = importlib.metadata.version("openrlhf")
+    except importlib.metadata.PackageNotFoundError:
+        found = "none"
+    if found != KNOWN_OPENRLHF:
+        raise TrainerVersionError(
+            f"The CUDA-free set-up knows OpenRLHF {KNOWN_OPENRLHF}; installed: {found}. "
+            f"Install it with: pip install --no-deps openrlhf=={KNOWN_OPENRLHF}"
+        )
+
+
+def stub_module(name: str, **attributes: Any) -> types.ModuleType:
+    """Put a module made of `attributes` where ``import name`` finds it."""
+    module = types.ModuleType(name)
+    module.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
+    module.__path__ = []
+    module.__dict__.update(attributes)
+    sys.modules[name] = module
+    return module
+
+
+def _stub_flash_attn() -> None:
+    """Satisfy imports of flash-attn, which has no CPU build.
+
+    ``openrlhf.models.ring_attn_utils`` imports these names; they are called only with
+    sample packing or ring attention, which the configuration refuses without a GPU.
+    """
+
+    def unavailable(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("flash-attn has no CPU build: switch off packing and ring attention.")
+
+    stub_module("flash_attn", __version__="0.0.0")
+    names = ("index_first_axis", "pad_input", "rearrange", "unpad_input")
+    stub_module("flash_attn.bert_padding", **dict.fromkeys(names, unavailable))
+    stub_module("flash_attn.utils")
+    stub_module("flash_attn.utils.distributed", all_gather=unavailable)
+
+
+def _patch_torch(torch: Any) -> None:
+    # OpenRLHF moves every batch to torch.cuda.current_device().
+    torch.cuda.current_device = functools.partial(torch.device, "cpu")
+    # It brackets its phases with these calls, none of which a CPU needs.
+    for name in ("set_device", "synchronize", "empty_cache", "current_stream"):
+        setattr(torch.cuda, name, _nothing())
+
+
+def _patch_strategy(module: Any) -> None:
+    # DeepspeedStrategy.setup_distributed asks for a mesh of "cuda" devices.
+    original = module.init_device_mesh
+    module.init_device_mesh = lambda _device, *args, **kwargs: original("cpu", *args, **kwargs)
+
+
+def _patch_replay_buffer(module: Any) -> None:
+    # NaiveReplayBuffer formats the current device into "cuda:<n>"; only that module's view of
+    # torch.device is changed.
+    module.torch = _TorchOnCpu(module.torch)
+
+
+def _patch_train_config(module: Any) -> None:
+    # DeepSpeed would compile its FusedAdam for the CPU (a minute of g++); torch's AdamW is there.
+    original = module.get_train_ds_config
+
+    @functools.wraps(original)
+    def with_torch_adam(*args: Any, **kwargs: Any) -> Any:
+        config = original(*args, **kwargs)
+        if "optimizer" in config:
+            config["optimizer"]["params"]["torch_adam"] = True
+        return config
+
+    module.get_train_ds_config = with_torch_adam
+
+
+def _patch_deepspeed_comm(module: Any) -> None:
+    # An optional shared-memory collective that DeepSpeed compiles on first use (a minute of
+    # g++ and 1.5 GB per compiler); without it gloo is used.
+    module.build_shm_op = _nothing()
+
+
+_PATCHES: dict[str, Callable[[Any], None]] = {
+    "torch": _patch_torch,
+    "deepspeed.comm.torch": _patch_deepspeed_comm,
+    "openrlhf.utils.deepspeed.deepspeed": _patch_strategy,
+    "openrlhf.utils.deepspeed.deepspeed_utils": _patch_train_config,
+    "openrlhf.trainer.ppo_utils.replay_buffer": _patch_replay_buffer,
+}
+"""What is changed in a module right after it was imported."""
+
+
+def _nothing() -> Callable[..., None]:
+    """Return a function that does nothing, a new one each time: torch tells them apart."""
+    return lambda *_args, **_kwargs: None
+
+
+class _TorchOnCpu:
+    """torch, but every device made through it is the CPU."""
+
+    def __init__(self, torch: Any):
+        self._torch = torch
+
+    def device(self, *_args: object) -> Any:
+        return self._torch.device("cpu")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._torch, name)
+
+
+class _PatchFinder(importlib.abc.MetaPathFinder):
+    """Runs a patch as soon as its module has been executed, whoever imports it first."""
+
+    def __init__(self, patches: dict[str, Callable[[Any], None]]):
+        self._pending = patches
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        patch = self._pending.pop(fullname, None)
+        if patch is None:
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None and spec.loader is not None:
+                _patch_after_exec(spec.loader, patch)
+                return spec
+        return None
+
+
+def _patch_after_exec(loader: Any, patch: Callable[[Any], None]) -> None:
+    execute = loader.exec_module
+
+    def exec_module(module: types.ModuleType) -> None:
+        execute(module)
+        patch(module)
+
+    loader.exec_module = exec_module

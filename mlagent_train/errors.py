@@ -1,0 +1,47 @@
+"""What can go wrong while training, beside what the environment already names.
+
+::
+
+    MLAgentError
+    ├── UsageError
+    │   └── ConfigError            (mlagent_gym) a key or value of the configuration
+    └── MachineError
+        ├── TrainerVersionError    a package is missing or not the version that is known
+        ├── StageError             a stage's child process failed; its log says why
+        └── TooManyFaultsError     environments fail too often to learn from
+"""
+
+from __future__ import annotations
+
+from mlagent_gym import (
+    ConfigError,
+    DataError,
+    DiskFullError,
+    MachineError,
+    MLAgentError,
+    UsageError,
+)
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "DiskFullError",
+    "MLAgentError",
+    "MachineError",
+    "StageError",
+    "TooManyFaultsError",
+    "TrainerVersionError",
+    "UsageError",
+]
+
+
+class TrainerVersionError(MachineError):
+    """A package of the trainer is missing or is not the version this code was written for."""
+
+
+class StageError(MachineError):
+    """A stage ended without its result; the message names the log."""
+
+
+class TooManyFaultsError(MachineError):
+    """The share of environment steps lost to machine faults is above its limit."""

@@ -1,0 +1,203 @@
+"""The process that runs an OpenRLHF command: ``python -m mlagent_train.jobs.launch JOB``.
+
+It prepares this process (and every Ray worker) for the machine, starts Ray and the pool
+of environment workers, and then runs the unmodified command as ``__main__``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlagent_train.errors import StageError
+from mlagent_train.hardware import cpu_count
+from mlagent_train.jobs.job import Job, RaySettings
+
+__all__ = ["die_with_parent", "run_job", "start_ray"]
+
+_PARENT = "MLAGENT_PARENT_PID"
+_PR_SET_PDEATHSIG = 1
+
+
+def run_job(job: Job, folder: Path, name: str, watch: Callable[[], None] = lambda: None) -> None:
+    """Carry out a job in a child process that does not outlive this one.
+
+    Parameters
+    ----------
+    job
+        What to run.
+    folder
+        Where ``<name>.job.json`` and ``<name>.log`` are written; the log is appended to.
+    name
+        What the job is called there.
+    watch
+        Called about every second while the child runs.
+
+    Raises
+    ------
+    StageError
+        The child ended with another status than 0; its last lines are in the message.
+    """
+    path, log = folder / f"{name}.job.json", folder / f"{name}.log"
+    job.save(path)
+    with log.open("a", encoding="utf-8") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "mlagent_train.jobs.launch", str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, _PARENT: str(os.getpid())},
+        )
+        try:
+            while child.poll() is None:
+                watch()
+                try:
+                    child.wait(timeout=1.0)
+                except subprocess.TimeoutExpired:
+                    continue
+        finally:
+            if child.poll() is None:
+                child.terminate()
+                try:
+                    child.wait(timeout=20.0)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+    watch()
+    if child.returncode != 0:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        tail = "\n".join(f"    {line[:300]}" for line in lines[-15:])
+        raise StageError(
+            f"{job.command} ended with status {child.returncode}. What was finished is kept: the "
+            f"same command goes on from there. The end of {log}:\n{tail}"
+        )
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when the one that started it ends."""
+    parent = os.environ.get(_PARENT)
+    if parent is None:
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):  # it ended before the line above
+        os._exit(1)
+
+
+def start_ray(settings: RaySettings, env: Mapping[str, str], hook: str | None = None) -> None:
+    """Start or join the job's Ray cluster.
+
+    Parameters
+    ----------
+    settings
+        Which cluster.
+    env
+        Environment of every worker process.
+    hook
+        ``module.function`` that every worker process calls first.
+    """
+    from mlagent_train.envs.settings import NAMESPACE, SLOT
+
+    # Ray starts idle workers ahead of need: on a small machine they cost more than they save.
+    os.environ.update(RAY_prestart_worker_first_driver="0", RAY_enable_worker_prestart="0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    runtime: dict[str, Any] = {"env_vars": dict(env)}
+    if hook:
+        runtime["worker_process_setup_hook"] = hook
+    if settings.address:
+        ray.init(address=settings.address, namespace=NAMESPACE, runtime_env=runtime)
+        return
+    ray.init(
+        address="local",
+        namespace=NAMESPACE,
+        num_cpus=settings.cpus,
+        num_gpus=settings.gpus,
+        resources={SLOT: settings.env_slots},
+        object_store_memory=settings.object_store_mb * 2**20,
+        include_dashboard=False,
+        runtime_env=runtime,
+        _temp_dir=str(Path(tempfile.gettempdir()) / f"mlagent-ray-{os.getuid()}"),
+    )
+
+
+def worker_environment(job: Job) -> dict[str, str]:
+    """Return the environment variables of the job's processes."""
+    from mlagent_train.cuda_free.shim import ENGINE_VARIABLE
+
+    project = str(Path(__file__).parents[2])
+    known = os.environ.get("PYTHONPATH", "")
+    env = {
+        "PYTHONPATH": os.pathsep.join([project, *([known] if known else [])]),
+        "PYTHONUNBUFFERED": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if job.cuda_free:
+        env |= {
+            ENGINE_VARIABLE: job.engine,
+            "DS_ACCELERATOR": "cpu",
+            # with Ray there is one process for each role, and they share the cores
+            "OMP_NUM_THREADS": "1" if job.ray else str(cpu_count()),
+            "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin take the cores from each other
+        }
+        if job.engine == "vllm":
+            env |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    return env
+
+
+def _main(path: Path) -> None:
+    die_with_parent()
+    job = Job.load(path)
+    env = worker_environment(job)
+    os.environ.update(env)
+    hook = None
+    if job.cuda_free:
+        from mlagent_train.cuda_free import shim
+
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray takes "" for "no device, ever"
+        shim.install()
+        hook = "mlagent_train.cuda_free.shim.install"
+    if job.ray is None:
+        _single_process_group()
+        _run(job)
+        return
+    start_ray(job.ray, env, hook)
+    import ray
+
+    from mlagent_train.envs.pool import start_pool
+    from mlagent_train.envs.settings import AgentSettings, PoolSettings
+
+    values = dict(job.pool or {})
+    agent = AgentSettings(**values.pop("agent"))
+    pool = start_pool(PoolSettings(**values, agent=agent))
+    _run(job)
+    print(f"env pool: {ray.get(pool.counts.remote())}", flush=True)
+    ray.shutdown()
+
+
+def _run(job: Job) -> None:
+    sys.argv = [job.command, *job.argv]
+    runpy.run_module(job.command, run_name="__main__", alter_sys=True)
+
+
+def _single_process_group() -> None:
+    """Describe a group of one process, unless torchrun described one already."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    group = {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1, "MASTER_PORT": port}
+    for name, value in {**group, "MASTER_ADDR": "127.0.0.1"}.items():
+        os.environ.setdefault(name, str(value))
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

@@ -1,0 +1,130 @@
+"""What each job of a run asks of the machine: Ray's resources, worker processes, GPUs."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import asdict
+
+from mlagent_gym import RewardConfig
+from mlagent_train.envs.settings import AgentSettings, PoolSettings
+from mlagent_train.hardware import cpu_count, gpu_count
+from mlagent_train.jobs.job import Job, RaySettings
+from mlagent_train.rlhf.flags import on_gpu
+from mlagent_train.run import Run
+
+__all__ = ["make_job", "resource_plan"]
+
+
+def make_job(
+    run: Run,
+    command: str,
+    argv: list[str],
+    *,
+    roles: int = 0,
+    record: str | None = None,
+    first_update: int = 1,
+    with_pool: bool = True,
+) -> Job:
+    """Return a job of this run.
+
+    Parameters
+    ----------
+    run
+        Its configuration sizes the job.
+    command, argv
+        Module to run and its arguments.
+    roles
+        Models trained or queried beside the rollout engines (actor, critic, reference).
+    record
+        File of the pool's steps; None: they are not kept.
+    first_update
+        PPO update the job goes on with.
+    with_pool
+        Whether environments are needed at all.
+    """
+    config, gpu = run.config, on_gpu(run.config)
+    hardware, workers = config.hardware, config.workers
+    engine = hardware.engine if hardware.engine != "auto" else "vllm" if gpu else "transformers"
+    tickets = (
+        roles * hardware.nodes * hardware.gpus_per_node
+        + hardware.engines * hardware.tensor_parallel
+    )
+    ray = RaySettings(
+        address=hardware.ray_address,
+        # every role and engine is an actor with a CPU of its own, and so is the controller
+        cpus=max(cpu_count(), tickets + 1 + math.ceil(run.slots * workers.cpus_per_slot)),
+        gpus=gpu_count() if gpu else tickets,
+        env_slots=run.slots,
+    )
+    ppo = config.ppo
+    pool = PoolSettings(
+        slots=run.slots,
+        env_kwargs=run.env_kwargs(step_wise=roles > 0 and config.env.mode == "step"),
+        cpus_per_slot=workers.cpus_per_slot,
+        gpus_per_slot=workers.gpus_per_slot,
+        step_timeout_s=workers.step_timeout_s,
+        start_timeout_s=workers.start_timeout_s,
+        retries=workers.retries,
+        max_fault_share=workers.max_fault_share,
+        fault_window=workers.fault_window,
+        cache=workers.cache,
+        record=record,
+        agent=AgentSettings(
+            max_turns=config.env.max_steps if config.env.mode == "episode" else 1,
+            max_new_tokens=config.rollout.max_new_tokens,
+            neutral_reward=RewardConfig(config.env.reward).neutral,
+            samples_per_update=ppo.states_per_update * ppo.samples_per_state,
+            first_update=first_update,
+        ),
+    )
+    return Job(
+        command=command,
+        argv=tuple(argv),
+        cuda_free=not gpu,
+        engine=engine,
+        ray=ray if with_pool else None,
+        pool=asdict(pool) if with_pool else None,
+    )
+
+
+def resource_plan(run: Run) -> list[tuple[str, str]]:
+    """Return (what, how much) lines that describe what PPO will occupy."""
+    config, gpu = run.config, on_gpu(run.config)
+    hardware, ppo, workers = config.hardware, config.ppo, config.workers
+    ranks = hardware.nodes * hardware.gpus_per_node
+    device = "GPU" if gpu else "CPU process"
+    critic = ppo.estimator == "gae"
+    roles = ["actor", *(["critic"] if critic else []), *(["reference"] if ppo.kl_coef > 0 else [])]
+    share = "sharing them" if hardware.colocate else f"each its own {device}s"
+    engines = hardware.engines * hardware.tensor_parallel
+    separate = not hardware.colocate or ppo.asynchronous
+    trained = ranks if hardware.colocate else ranks * len(roles)
+    lines = [
+        ("training", f"{ranks} {device}s ({', '.join(roles)}; {share})"),
+        ("rollouts", f"{engines} {device}s in {hardware.engines} engines"),
+        (f"{device}s in all", str(trained + (engines if separate else 0))),
+        (
+            "environments",
+            f"{run.slots} slots of {workers.cpus_per_slot:g} CPUs and "
+            f"{workers.gpus_per_slot:g} GPUs",
+        ),
+        (
+            "samples",
+            f"{ppo.updates} updates x {ppo.states_per_update} states x "
+            f"{ppo.samples_per_state} samples",
+        ),
+        ("tasks", f"{len(run.held_in)} held-in, {len(run.held_out)} held-out"),
+    ]
+    if size := re.search(r"(\d+(?:\.\d+)?)[bB]\b", config.model.path):
+        # bf16 weights and gradients, fp32 weights and two Adam moments: 16 bytes a parameter
+        per_rank = float(size.group(1)) * 16 / ranks
+        where = "host memory while the model is idle" if hardware.sleep else "GPU memory"
+        lines.append(
+            (
+                "trained state",
+                f"about {per_rank:.0f} GB per rank and trained model ({where}), "
+                f"{2 if critic else 1} models; activations not counted",
+            )
+        )
+    return lines

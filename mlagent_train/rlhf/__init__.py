@@ -1,0 +1,1 @@
+"""Everything that touches OpenRLHF: its options, its processes, its agent interface."""

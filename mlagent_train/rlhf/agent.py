@@ -1,0 +1,171 @@
+"""What OpenRLHF asks for each sample: generate a reply, let an environment answer, report.
+
+OpenRLHF loads this file by its path in every rollout engine and makes an `AgentExecutor`.
+One class serves step-wise training (one state, one action) and episodes (up to a number
+of turns). Its settings and its workers come from the named pool, because OpenRLHF can
+pass it nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+from openrlhf.utils.agent import AgentExecutorBase
+
+from mlagent_train.chat import reply_text, turn_text
+from mlagent_train.envs.pool import StepOutcome, cause_of
+from mlagent_train.envs.settings import NAMESPACE, POOL_NAME, AgentSettings
+from mlagent_train.envs.stepping import StepRequest
+from mlagent_train.errors import MachineError
+
+__all__ = ["LOG_KEYS", "AgentExecutor", "log_values"]
+
+LOG_KEYS = (
+    "valid",
+    "scored",
+    "improved",
+    "failed",
+    "non_edit",
+    "corner_case",
+    "gain",
+    "fault",
+    "env_s",
+    "queue_s",
+    "cached",
+    "turns",
+)
+"""Logged for every sample: OpenRLHF needs the same keys from all of them."""
+
+
+class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]
+    """Runs one sample; raises only when the machine as a whole has failed."""
+
+    def __init__(self) -> None:
+        self._pool: Any = ray.get_actor(POOL_NAME, namespace=NAMESPACE)
+        settings: Any = ray.get(self._pool.agent_settings.remote())
+        self._settings: AgentSettings = settings
+
+    async def execute(
+        self,
+        prompt: str,
+        label: str,
+        sampling_params: Any,
+        max_length: int,
+        hf_tokenizer: Any,
+        llm_engine: Any,
+        images: Any = None,
+    ) -> dict[str, Any]:
+        """Return the sample in OpenRLHF's form.
+
+        Parameters
+        ----------
+        prompt
+            The rendered chat of the first turn.
+        label
+            JSON of the row: env_id, state, seed, tags.
+        sampling_params, max_length, hf_tokenizer, llm_engine, images
+            As OpenRLHF passes them; lengths in tokens.
+
+        Raises
+        ------
+        TooManyFaultsError, MachineError
+            See `EnvPool.step`: the job has to stop.
+        """
+        row = json.loads(label)
+        limit = self._settings.max_new_tokens
+        tokens = list(hf_tokenizer(text=prompt, add_special_tokens=False)["input_ids"])
+        tokens = tokens[-(max_length - limit) :]
+        logprobs = None if sampling_params.logprobs is None else [0.0] * len(tokens)
+        ranges: list[tuple[int, int]] = []
+        outcomes: list[StepOutcome] = []
+        truncated = False
+        state = row["state"]
+        for turn in range(self._settings.max_turns):
+            budget = min(limit, max_length - len(tokens))
+            if budget < 1:
+                break
+            params = copy.deepcopy(sampling_params)
+            params.max_tokens = budget
+            params.min_tokens = 1  # OpenRLHF cannot learn from a sample without action tokens
+            output = (await llm_engine.generate(tokens, params)).outputs[0]
+            ids = list(output.token_ids)
+            ranges.append((len(tokens), len(tokens) + len(ids)))
+            tokens = tokens + ids
+            truncated = output.finish_reason == "length"
+            if logprobs is not None:
+                logprobs += [at[i].logprob for i, at in zip(ids, output.logprobs, strict=True)]
+            last = turn == self._settings.max_turns - 1
+            request = StepRequest(
+                env_id=row["env_id"],
+                reply=reply_text(hf_tokenizer, ids),
+                state=state,
+                seed=row["seed"],
+                keep_state=not last,
+            )
+            outcome: StepOutcome = await self._step(request, {**row["tags"], "turn": turn})
+            outcomes.append(outcome)
+            result = outcome.result
+            if last or result is None or result.terminated or result.truncated:
+                break
+            state = result.state
+            glue = turn_text(hf_tokenizer, ended=not truncated, message=result.messages[-1])
+            glue_ids = hf_tokenizer(text=glue, add_special_tokens=False)["input_ids"]
+            if len(tokens) + len(glue_ids) >= max_length:
+                break
+            tokens = tokens + list(glue_ids)
+            if logprobs is not None:
+                logprobs += [0.0] * len(glue_ids)
+        reward = sum(self._reward(outcome) for outcome in outcomes)
+        return {
+            "prompt": prompt,
+            "label": label,
+            "images": None,
+            "mm_train_inputs": None,
+            "observation_tokens": tokens,
+            "action_ranges": ranges,
+            "rollout_log_probs": logprobs,
+            "reward": float(reward),
+            "scores": float(reward),
+            "truncated": truncated,
+            "extra_logs": log_values(outcomes),
+        }
+
+    async def _step(self, request: StepRequest, tags: Mapping[str, Any]) -> StepOutcome:
+        try:
+            outcome: StepOutcome = await self._pool.step.remote(request, tags)
+        except ray.exceptions.RayTaskError as error:
+            raise cause_of(error) from None
+        except ray.exceptions.RayActorError as error:
+            raise MachineError(f"The pool of environment workers is gone: {error}") from error
+        return outcome
+
+    def _reward(self, outcome: StepOutcome) -> float:
+        if outcome.result is None:
+            return self._settings.neutral_reward
+        return outcome.result.reward
+
+
+def log_values(outcomes: Sequence[StepOutcome]) -> dict[str, float]:
+    """Return `LOG_KEYS` of a sample: means over its turns, except turns and gain (sums)."""
+    turns = max(len(outcomes), 1)
+    totals = dict.fromkeys(LOG_KEYS, 0.0)
+    for outcome in outcomes:
+        info = outcome.result.info if outcome.result else {}
+        kind = str(info.get("outcome", ""))
+        gain = float(info.get("gain") or 0.0)
+        totals["valid"] += float(bool(info.get("valid")))
+        totals["improved"] += float(gain > 0)
+        totals["gain"] += max(-1.0, min(1.0, gain)) * turns
+        totals["fault"] += float(bool(outcome.fault))
+        totals["cached"] += float(outcome.cached)
+        totals["env_s"] += outcome.env_s
+        totals["queue_s"] += outcome.queue_s
+        if kind in totals:
+            totals[kind] += 1.0
+    logs = {key: value / turns for key, value in totals.items()}
+    logs["turns"] = float(len(outcomes))
+    return logs
