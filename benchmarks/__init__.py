@@ -1,0 +1,1 @@
+"""Policies on the tasks of the paper, and how fast everything is."""

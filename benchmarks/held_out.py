@@ -1,0 +1,152 @@
+"""Run a policy on the tasks: ``python -m benchmarks.held_out --policy scripted:greedy``."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Literal
+
+import psutil
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.agents import Agent, make_agent
+from benchmarks.protocol import Protocol, choose_tasks
+from benchmarks.report import terminal_table, write_report
+from benchmarks.results import Results, open_results
+from benchmarks.runner import env_workers, run_all
+from mlagent_gym import MLAgentError
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+
+
+@app.command()
+def held_out(
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="scripted:{no-op,random,expert,greedy,propose}, openai:MODEL, hf:PATH, "
+            "vllm:PATH, run:FOLDER, or MODULE:FUNCTION of your own."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the results. Default: runs/held-out/POLICY.")
+    ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(help="Task ids, held-in, held-out or all; may be given several times."),
+    ] = None,
+    variant: Annotated[
+        Literal["synthetic", "real"], typer.Option(help="Which data the tasks run on.")
+    ] = "synthetic",
+    data_seed: Annotated[int, typer.Option(help="Seed of synthetic data.")] = 0,
+    trajectories: Annotated[int, typer.Option(min=1, help="Episodes for each task.")] = 8,
+    max_steps: Annotated[int, typer.Option(min=1, help="Steps of an episode.")] = 15,
+    max_minutes: Annotated[float, typer.Option(min=0, help="Minutes of an episode.")] = 30.0,
+    seed: Annotated[int, typer.Option(help="Trajectory k has seed SEED + k.")] = 0,
+    prompt: Annotated[str, typer.Option(help="Prompt preset or template.")] = "mlab",
+    scaffold: Annotated[
+        Literal["mlab", "tree"],
+        typer.Option(help="mlab: the episode as it runs; tree: search over states."),
+    ] = "mlab",
+    executor: Annotated[str, typer.Option(help="What runs the scripts.")] = "auto",
+    slots: Annotated[
+        int | None, typer.Option(min=1, help="Scripts at the same time. Default: cores.")
+    ] = None,
+    at_once: Annotated[
+        int | None, typer.Option(min=1, help="Trajectories at the same time. Default: 4 x slots.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="Of sampling, for models.")] = 0.6,
+    max_new_tokens: Annotated[int, typer.Option(help="Of one reply, for models.")] = 2048,
+    ray_address: Annotated[str, typer.Option(help="Ray cluster to join, for several nodes.")] = "",
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Compute all figures anew from what is written.")
+    ] = False,
+) -> None:
+    """Run a policy on the tasks of the paper and report what it gains.
+
+    Killed at any moment, the same command goes on after the last step. Trajectories that
+    the machine or an endpoint failed are reported as failed and tried again next time.
+
+    * The floor: `--policy scripted:no-op`
+    * A model behind an endpoint: `--policy openai:gpt-4o-mini` with OPENAI_API_KEY set
+    * What you trained: `--policy run:runs/cpu-tiny --prompt compact --max-new-tokens 200`
+    * A quick look: `--tasks house-price --trajectories 2 --max-steps 5`
+    """
+    console = Console()
+    try:
+        if report_only:
+            if out is None:
+                raise typer.BadParameter("--report-only needs the folder: --out FOLDER")
+            results = open_results(out)
+        else:
+            if policy is None:
+                raise typer.BadParameter("say what acts: --policy scripted:greedy, say")
+            protocol = Protocol(
+                policy=policy,
+                tasks=choose_tasks(tasks or ["held-out"]),
+                variant=variant,
+                data_seed=data_seed,
+                trajectories=trajectories,
+                max_steps=max_steps,
+                max_seconds=60 * max_minutes,
+                seed=seed,
+                prompt=prompt,
+                scaffold=scaffold,
+                executor=executor,
+            )
+            folder = out or Path("runs/held-out") / policy.replace("/", "_").replace(":", "-")
+            results = open_results(folder.resolve(), protocol)
+            agent = make_agent(policy, temperature=temperature, max_new_tokens=max_new_tokens)
+            slots = slots or psutil.cpu_count() or 1
+            _run(results, agent, slots, at_once or 4 * slots, ray_address, console)
+        summary = results.summary()
+        write_report(results, summary)
+    except MLAgentError as error:
+        console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+        raise typer.Exit(1) from None
+    console.print(terminal_table(results, summary))
+    for name, reason in summary.failures.items():
+        console.print(f"[yellow]failed[/] {name}: {reason}", highlight=False)
+    console.print(f"Report: {results.folder / 'report.html'}", highlight=False)
+    if summary.failures:
+        raise typer.Exit(1)
+
+
+def _run(
+    results: Results, agent: Agent, slots: int, at_once: int, address: str, console: Console
+) -> None:
+    protocol = results.protocol
+    columns = (
+        TextColumn("{task.description:30.30}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps"),
+        TimeElapsedColumn(),
+    )
+    most = protocol.trajectories * protocol.max_steps
+    with (
+        env_workers(protocol, results.folder / "store", slots, address) as pool,
+        Progress(*columns, console=console) as progress,
+    ):
+        bars = {task: progress.add_task(task, total=most) for task in protocol.tasks}
+        done = asyncio.run(
+            run_all(
+                protocol,
+                results.folder,
+                agent,
+                pool,
+                at_once=at_once,
+                on_step=lambda task: progress.advance(bars[task]),
+            )
+        )
+        for bar in bars.values():
+            progress.update(bar, total=progress.tasks[bar].completed or 1)
+    results.keep_failures(done)
+
+
+if __name__ == "__main__":
+    app()

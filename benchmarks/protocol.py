@@ -1,0 +1,124 @@
+"""What is run: tasks, how often and how long. Two results compare only if their protocols do."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from mlagent_gym import ConfigError, load_task, task_ids
+
+__all__ = ["Protocol", "choose_tasks", "differences", "surroundings"]
+
+_PACKAGES = ("gymnasium", "mlagent-gym", "numpy", "pandas", "scikit-learn")
+_MUST_AGREE = (
+    "variant",
+    "data_seed",
+    "trajectories",
+    "max_steps",
+    "max_seconds",
+    "prompt",
+    "executor",
+)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One benchmark: arXiv 2505.23723, section 4.1, unless set otherwise."""
+
+    policy: str
+    tasks: tuple[str, ...]
+    variant: Literal["synthetic", "real"] = "synthetic"
+    data_seed: int = 0
+    trajectories: int = 8
+    """Episodes for each task."""
+    max_steps: int = 15
+    max_seconds: float = 1800.0
+    """Of one episode, runs of scripts included."""
+    seed: int = 0
+    """Trajectory k of a task has seed ``seed + k``."""
+    prompt: str = "mlab"
+    scaffold: Literal["mlab", "tree"] = "mlab"
+    """Who picks the state to go on from: the episode as it runs, or a tree search."""
+    executor: str = "auto"
+
+    def save(self, path: Path) -> None:
+        """Write the protocol as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Protocol:
+        """Read what `save` wrote."""
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**(values | {"tasks": tuple(values["tasks"])}))
+
+    def env_kwargs(self, store: Path) -> dict[str, Any]:
+        """Return the arguments of ``gym.make`` for every task."""
+        return {
+            "variant": self.variant,
+            "data_seed": self.data_seed,
+            "max_steps": self.max_steps,
+            "max_seconds": self.max_seconds,
+            "prompt": self.prompt,
+            "executor": self.executor,
+            "store": str(store),
+            "observation": "messages",
+        }
+
+
+def choose_tasks(names: Iterable[str]) -> tuple[str, ...]:
+    """Return task ids from ids and the words ``held-in``, ``held-out`` and ``all``.
+
+    Raises
+    ------
+    UnknownTaskError
+        A name is neither a task nor one of these words.
+    """
+    chosen: list[str] = []
+    for name in names:
+        if name == "all":
+            chosen += task_ids()
+        elif name in ("held-in", "held-out"):
+            chosen += [task for task in task_ids() if load_task(task).split == name]
+        else:
+            chosen.append(load_task(name).id)
+    if not chosen:
+        raise ConfigError("No task was named: give ids, held-in, held-out or all.")
+    return tuple(dict.fromkeys(chosen))
+
+
+def differences(ours: Protocol, theirs: Protocol) -> list[str]:
+    """Return what keeps two results from being compared, one sentence each."""
+    return [
+        f"{name} is {getattr(ours, name)!r} here and {getattr(theirs, name)!r} there"
+        for name in _MUST_AGREE
+        if getattr(ours, name) != getattr(theirs, name)
+    ]
+
+
+def surroundings() -> dict[str, Any]:
+    """Return the versions and the machine a result was made with."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+        "cores": psutil.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30),
+        "revision": _revision(),
+        "packages": {name: version(name) for name in _PACKAGES},
+    }
+
+
+def _revision() -> str:
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(git, capture_output=True, text=True, check=False, timeout=10)
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
