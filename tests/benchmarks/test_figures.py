@@ -1,0 +1,84 @@
+"""Every figure is what its name says, computed by hand beside it."""
+
+import math
+
+import pytest
+
+from benchmarks.figures import Trajectory, paired_test, summarise
+
+
+def trajectory(task="a", number=0, best=0.6, outcomes=("scored",), **more):
+    values = {
+        "task": task,
+        "number": number,
+        "higher_is_better": True,
+        "initial": 0.5,
+        "reference": 0.7,
+        "scores": tuple(0.6 if o == "scored" else None for o in outcomes),
+        "best": best,
+        "outcomes": outcomes,
+        "failures": (),
+        "seconds": 10.0,
+        "tokens": 7,
+        "cost": 0.01,
+    }
+    return Trajectory(**(values | more))
+
+
+def test_gains_are_relative_to_starter_and_reference():
+    row = trajectory(best=0.6)
+    assert row.relative_gain == pytest.approx(0.2)
+    assert row.normalised_gain == pytest.approx(0.5)
+    lower = trajectory(best=0.4, initial=0.5, reference=0.3, higher_is_better=False)
+    assert lower.relative_gain == pytest.approx(0.2)
+    assert lower.normalised_gain == pytest.approx(0.5)
+
+
+def test_the_best_so_far_starts_at_the_starter():
+    row = trajectory(scores=(0.4, None, 0.6, 0.55))
+    assert row.best_so_far == (0.5, 0.5, 0.6, 0.6)
+
+
+def test_a_task_is_the_mean_and_the_best_of_its_trajectories():
+    rows = [trajectory(number=0, best=0.5), trajectory(number=1, best=0.7)]
+    figures = summarise(rows, {}, {"all": ["a"]}).tasks["a"]
+    assert figures.average == pytest.approx(0.6)
+    assert figures.best == 0.7
+    assert figures.relative_gain.mean == pytest.approx(0.2)
+    assert figures.relative_gain.low < 0.2 < figures.relative_gain.high
+    assert (figures.tokens, figures.cost) == (14, 0.02)
+
+
+def test_a_split_counts_every_task_once_however_many_trajectories_it_has():
+    rows = [trajectory("a", n, best=0.5) for n in range(3)] + [trajectory("b", 0, best=0.7)]
+    figures = summarise(rows, {}, {"both": ["a", "b"]}).splits["both"]
+    assert figures.relative_gain.mean == pytest.approx((0 + 0.4) / 2)
+    assert figures.average is None
+
+
+def test_shares_are_of_steps_and_of_runs():
+    row = trajectory(outcomes=("invalid", "non_edit", "scored", "failed"))
+    figures = summarise([row], {}, {}).tasks["a"]
+    assert figures.valid_share == 0.75
+    assert figures.success_share == 0.5
+    idle = summarise([trajectory(outcomes=("non_edit",))], {}, {}).tasks["a"]
+    assert math.isnan(idle.success_share)
+
+
+def test_failed_trajectories_are_counted_and_in_no_score():
+    figures = summarise([trajectory()], {"a/01": "the machine"}, {"all": ["a"]})
+    assert figures.tasks["a"].failed == figures.splits["all"].failed == 1
+    assert figures.tasks["a"].trajectories == 1
+
+
+def test_a_clear_difference_is_significant_and_none_is_not():
+    ours = [trajectory(number=n, best=0.6 + n / 1000) for n in range(12)]
+    theirs = [trajectory(number=n, best=0.5 + n / 900) for n in range(12)]
+    better = paired_test(ours, theirs)
+    assert better.difference.low > 0
+    assert better.p_value < 0.01
+    same = paired_test(ours, ours)
+    assert same.difference.mean == 0
+    assert same.p_value == 1.0
+    with pytest.raises(ValueError, match="no trajectory in common"):
+        paired_test(ours, [trajectory("other")])

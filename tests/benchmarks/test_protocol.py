@@ -1,0 +1,56 @@
+"""What is run can be written down, and results that do not compare are told apart."""
+
+import dataclasses
+
+import pytest
+
+from benchmarks.protocol import Protocol, choose_tasks, differences, surroundings
+from benchmarks.results import open_results
+from mlagent_gym import ConfigError, UnknownTaskError, load_task, task_ids
+
+PROTOCOL = Protocol("scripted:no-op", ("house-price",))
+
+
+def test_a_protocol_survives_saving(tmp_path):
+    PROTOCOL.save(tmp_path / "p.json")
+    assert Protocol.load(tmp_path / "p.json") == PROTOCOL
+
+
+def test_tasks_are_chosen_by_id_and_by_split():
+    assert choose_tasks(["all"]) == task_ids()
+    held_in = choose_tasks(["held-in"])
+    assert all(load_task(task).split == "held-in" for task in held_in)
+    assert sorted((*held_in, *choose_tasks(["held-out"]))) == sorted(task_ids())
+    assert choose_tasks(["house-price", "held-in"]).count("house-price") == 1
+    with pytest.raises(UnknownTaskError):
+        choose_tasks(["house-prices"])
+    with pytest.raises(ConfigError):
+        choose_tasks([])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("variant", "real"), ("max_steps", 3), ("data_seed", 1), ("prompt", "x")]
+)
+def test_results_of_different_protocols_do_not_compare(name, value):
+    other = dataclasses.replace(PROTOCOL, **{name: value})
+    assert len(differences(PROTOCOL, other)) == 1
+    assert name in differences(PROTOCOL, other)[0]
+
+
+def test_two_policies_compare():
+    assert not differences(PROTOCOL, dataclasses.replace(PROTOCOL, policy="scripted:greedy"))
+
+
+def test_a_folder_keeps_to_its_protocol(tmp_path):
+    open_results(tmp_path / "r", PROTOCOL)
+    assert open_results(tmp_path / "r").protocol == PROTOCOL
+    with pytest.raises(ConfigError, match="max_steps: 15 -> 3"):
+        open_results(tmp_path / "r", dataclasses.replace(PROTOCOL, max_steps=3))
+    with pytest.raises(ConfigError, match="holds no benchmark"):
+        open_results(tmp_path / "nothing")
+
+
+def test_the_surroundings_name_versions_and_no_paths():
+    found = surroundings()
+    assert {"python", "cores", "revision", "packages"} <= set(found)
+    assert "/" not in str(found)

@@ -1,0 +1,70 @@
+"""mlagent_train.checkpoints on folders as a kill leaves them."""
+
+import pytest
+
+from mlagent_train.checkpoints import repair_checkpoints
+
+ROLES = ("_actor", "_critic")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Lay out checkpoints: for each role its complete and incomplete steps, and ``latest``."""
+
+    def lay_out(**roles):
+        for role, (complete, cut, latest) in roles.items():
+            for step in complete + cut:
+                folder = tmp_path / f"_{role}" / f"global_step{step}"
+                folder.mkdir(parents=True)
+                (folder / "weights.pt").write_text("x")
+                if step in complete:
+                    (folder / "metric.json").write_text("{}")
+            if latest is not None:
+                (tmp_path / f"_{role}" / "latest").write_text(latest)
+        return tmp_path
+
+    return lay_out
+
+
+def steps(folder):
+    return sorted(path.name for path in folder.glob("global_step*"))
+
+
+def test_a_complete_pair_is_kept(saved):
+    root = saved(actor=([3, 6], [], "global_step6"), critic=([3, 6], [], "global_step6"))
+    assert repair_checkpoints(root, ROLES) == 6
+    assert steps(root / "_actor") == ["global_step3", "global_step6"]
+
+
+def test_an_actor_ahead_of_its_critic_goes_back_to_their_common_step(saved):
+    root = saved(actor=([3, 6], [], "global_step6"), critic=([3], [6], "global_step3"))
+    assert repair_checkpoints(root, ROLES) == 3
+    for role in ROLES:
+        assert (root / role / "latest").read_text() == "global_step3"
+        assert steps(root / role) == ["global_step3"]
+
+
+def test_an_emptied_latest_file_is_written_anew(saved):
+    root = saved(actor=([3], [], ""), critic=([3], [], "global_step3"))
+    assert repair_checkpoints(root, ROLES) == 3
+    assert (root / "_actor" / "latest").read_text() == "global_step3"
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        {},
+        {"actor": ([], [3], None)},
+        {"actor": ([3], [], "global_step3")},
+        {"actor": ([3], [], "global_step3"), "critic": ([], [3], None)},
+    ],
+)
+def test_nothing_is_left_when_no_step_is_complete(roles, saved):
+    root = saved(**roles)
+    assert repair_checkpoints(root, ROLES) == 0
+    assert not (root / "_actor").exists()
+
+
+def test_without_a_critic_the_actor_alone_counts(saved):
+    root = saved(actor=([2], [4], "global_step4"))
+    assert repair_checkpoints(root, ("_actor",)) == 2

@@ -1,0 +1,121 @@
+"""mlagent_train.rlhf.flags and options, against the argument parser of the installed OpenRLHF."""
+
+import argparse
+import ast
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from mlagent_train.config import load_config, preset_names
+from mlagent_train.errors import ConfigError
+from mlagent_train.rlhf.flags import PpoFiles, SftFiles, ppo_flags, sft_flags
+from mlagent_train.rlhf.options import (
+    PPO_COMMAND,
+    SFT_COMMAND,
+    check_options,
+    read_options,
+    to_argv,
+)
+
+FILES = {name: Path(f"/run/{name}") for name in ("checkpoints", "output", "tensorboard")}
+PPO_FILES = PpoFiles(model="/run/m", prompts=Path("/run/p"), agent=Path("/run/a.py"), **FILES)
+SFT_FILES = SftFiles(model="/run/m", examples=Path("/run/e"), **FILES)
+
+
+@pytest.fixture(scope="module")
+def real_parser():
+    """Build OpenRLHF's own parser by running that part of its command, and nothing else of it."""
+
+    def build(command):
+        folder = Path(importlib.util.find_spec("openrlhf").submodule_search_locations[0])
+        source = folder.joinpath(*command.split(".")[1:]).with_suffix(".py").read_text()
+        main = next(node for node in ast.parse(source).body if isinstance(node, ast.If))
+        body = []
+        for statement in main.body:
+            if "parse_args" in ast.unparse(statement):
+                break
+            body.append(statement)
+        names = {"argparse": argparse}
+        exec("from datetime import datetime", names)
+        exec(compile(ast.Module(body, []), command, "exec"), names)
+        return names["parser"]
+
+    return build
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_openrlhf_parses_the_commands_of_every_preset(name, real_parser):
+    config = load_config(name)
+    ppo = real_parser(PPO_COMMAND).parse_args(to_argv(ppo_flags(config, PPO_FILES)))
+    assert getattr(ppo, "rollout.batch_size") == config.ppo.states_per_update
+    assert getattr(ppo, "actor.adam.lr") == config.ppo.actor_lr
+    assert getattr(ppo, "train.colocate_all") is config.hardware.colocate
+    assert getattr(ppo, "actor.eps_clip_low_high") == list(config.ppo.clip)
+    sft = real_parser(SFT_COMMAND).parse_args(to_argv(sft_flags(config, SFT_FILES)))
+    assert getattr(sft, "data.input_template") == ""
+    assert getattr(sft, "train.max_epochs") == config.sft.epochs
+
+
+@pytest.mark.parametrize("command", [PPO_COMMAND, SFT_COMMAND])
+def test_the_options_read_from_the_source_are_those_of_the_parser(command, real_parser):
+    parser = real_parser(command)
+    real = {
+        option.lstrip("-") for action in parser._actions for option in action.option_strings
+    } - {"h", "help"}
+    assert set(read_options(command)) == real
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"actor.adam.learning_rate": 1.0}, "has no option"),
+        ({"actor.adam.lrr": 1.0}, "Did you mean 'actor.adam.lr'"),
+        ({"train.colocate_all": 3}, "is a flag"),
+        ({"ds.zero_stage": True}, "needs a value"),
+        ({"ds.zero_stage": 2.5}, "takes int"),
+        ({"actor.adam.betas": 0.9}, "takes 2 values"),
+        ({"algo.advantage.estimator": "best"}, "is one of gae"),
+        ({"ds.zero_stage": (1, 2)}, "takes one value"),
+    ],
+)
+def test_a_wrong_option_is_refused(values, message):
+    with pytest.raises(ConfigError, match=message):
+        check_options(PPO_COMMAND, values)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["openrlhf.ppo.ds.lora.rank=8"], "LoRA does not work with PPO"),
+        (["openrlhf.ppo.ckpt.path=/tmp/x"], "cannot be chosen"),
+        (["openrlhf.ppo.ckpt.pat=/tmp/x"], "no option --ckpt.pat"),
+        (["ppo.batch_size=36"], "must divide"),
+        (["ppo.estimator=rloo"], "samples_per_state >= 2"),
+        (["hardware.packing=true"], "flash-attn"),
+        (["hardware.sleep=true"], "needs a GPU"),
+        (["ppo.partial_rollout=true"], "needs ppo.asynchronous"),
+        (["env.mode=episode", "ppo.gae_lambda=0.9"], "gae_lambda = 1"),
+        (["hardware.colocate=true", "hardware.engines=2"], "as many GPUs for engines"),
+    ],
+)
+def test_what_openrlhf_cannot_run_is_refused_before_anything_starts(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        ppo_flags(load_config("cpu-tiny", overrides), PPO_FILES)
+
+
+def test_an_option_without_a_name_of_ours_is_passed_through():
+    config = load_config(
+        "cpu-tiny",
+        ["openrlhf.ppo.train.enable_ema=true", "openrlhf.ppo.actor.adam.betas=[0.8, 0.9]"],
+    )
+    argv = to_argv(ppo_flags(config, PPO_FILES))
+    assert "--train.enable_ema" in argv
+    at = argv.index("--actor.adam.betas")
+    assert argv[at + 1 : at + 3] == ["0.8", "0.9"]
+
+
+def test_weights_and_biases_without_a_key_is_refused(monkeypatch):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    with pytest.raises(ConfigError, match="WANDB_API_KEY"):
+        ppo_flags(load_config("cpu-tiny", ["logging.wandb_project=x"]), PPO_FILES)

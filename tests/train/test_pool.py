@@ -1,0 +1,134 @@
+"""mlagent_train.envs.pool on real Ray workers with an environment that fails in every way."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from mlagent_train.envs.pool import start_pool
+from mlagent_train.envs.settings import PoolSettings
+from mlagent_train.envs.stepping import StepRequest
+from mlagent_train.errors import MachineError, TooManyFaultsError
+
+ALPHA = "toy_env:Toy/alpha-v0"
+
+
+@pytest.fixture
+def pool_of(cluster, end_pool):
+    """Start a pool with settings, in place of the one before."""
+
+    def start(**settings):
+        end_pool()
+        defaults = {"slots": 2, "cpus_per_slot": 1.0, "step_timeout_s": 5.0, "retries": 2}
+        return start_pool(PoolSettings(**{**defaults, **settings}))
+
+    yield start
+    end_pool()
+
+
+@pytest.fixture
+def step(cluster):
+    """Run replies through a pool, all at once."""
+
+    def run(pool, replies, **request):
+        return cluster.get(
+            [
+                pool.step.remote(StepRequest(ALPHA, reply, **request), {"task": "alpha"})
+                for reply in replies
+            ]
+        )
+
+    return run
+
+
+def replies(edit, count):
+    return [edit("LR = 0.1", f"LR = {number}") for number in range(count)]
+
+
+def test_steps_are_answered(pool_of, step, edit):
+    better, worse, looked = step(
+        pool_of(), [edit("LR = 0.1", "LR = 0.01"), edit("LR = 0.2", "LR = 1"), "Action: none"]
+    )
+    assert (better.result.reward, better.result.info["outcome"]) == (1.0, "scored")
+    assert (worse.result.reward, worse.result.info["valid"]) == (0.0, False)
+    assert looked.result.info["outcome"] == "invalid"
+    assert better.fault == ""
+
+
+def test_an_equal_step_is_answered_from_memory(pool_of, step, edit, cluster):
+    pool = pool_of()
+    reply = edit("LR = 0.1", "LR = 0.01")
+    first, again = step(pool, [reply, "Thought: other words.\n" + reply.split("\n", 1)[1]])
+    assert sorted([first.cached, again.cached]) == [False, True]
+    assert first.result == again.result
+    assert cluster.get(pool.counts.remote())["cached"] == 1
+
+
+@pytest.mark.parametrize("fault", ["raise", "die", "hang", "garbage"])
+def test_a_fault_that_does_not_return_is_retried_on_another_worker(
+    fault, pool_of, step, edit, tmp_path
+):
+    pool = pool_of(env_kwargs={"fault": fault, "marks": str(tmp_path)}, slots=3, step_timeout_s=4)
+    outcomes = step(pool, replies(edit, 3))
+    assert [outcome.result.reward for outcome in outcomes] == [0.5] * 3
+    assert {outcome.attempts for outcome in outcomes} == {2}
+    assert {outcome.fault for outcome in outcomes} == {""}
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [("raise", "raised"), ("die", "died"), ("hang", "timeout"), ("garbage", "garbage")],
+)
+def test_a_fault_that_stays_is_reported_and_counted(fault, kind, pool_of, step, edit, cluster):
+    pool = pool_of(env_kwargs={"fault": fault}, retries=1, step_timeout_s=4, fault_window=64)
+    (outcome,) = step(pool, replies(edit, 1))
+    assert outcome.result is None
+    assert (outcome.fault, outcome.attempts) == (kind, 2)
+    counts = cluster.get(pool.counts.remote())
+    assert (counts["lost"], counts[f"lost_{kind}"], counts[f"attempts_{kind}"]) == (1, 1, 2)
+
+
+def test_the_others_are_not_held_up_by_a_step_that_hangs(pool_of, step, edit, cluster):
+    pool = pool_of(env_kwargs={"fault": "hang", "fault_every": 3}, retries=0, step_timeout_s=4)
+    outcomes = step(pool, replies(edit, 12))
+    lost = [outcome for outcome in outcomes if outcome.fault]
+    assert {outcome.fault for outcome in lost} == {"timeout"}
+    assert 0 < len(lost) < 12
+    counts = cluster.get(pool.counts.remote())
+    assert (counts["steps"], counts["lost"]) == (12, len(lost))
+
+
+def test_too_many_faults_stop_every_caller(pool_of, step, edit):
+    pool = pool_of(env_kwargs={"fault": "raise"}, retries=0, max_fault_share=0.5, fault_window=4)
+    with pytest.raises(TooManyFaultsError, match="3 of the last 3"):
+        for number in range(6):
+            step(pool, [edit("LR = 0.1", f"LR = {number}")])
+
+
+def test_a_worker_killed_from_outside_is_replaced(pool_of, step, edit, cluster):
+    pool = pool_of(slots=1)
+    for pid in cluster.get(pool.worker_pids.remote()):
+        os.kill(pid, signal.SIGKILL)
+    (outcome,) = step(pool, replies(edit, 1))
+    assert outcome.result is not None
+    assert cluster.get(pool.counts.remote())["workers_replaced"] == 1
+
+
+def test_workers_that_cannot_start_end_the_pool(pool_of):
+    with pytest.raises(MachineError, match="env_slot"):
+        pool_of(slots=1, cpus_per_slot=1000.0, start_timeout_s=1.0)
+
+
+def test_the_record_is_remembered_by_the_next_pool(pool_of, step, edit, tmp_path, cluster):
+    record = tmp_path / "rollouts.jsonl"
+    first = step(pool_of(record=str(record)), replies(edit, 2))
+    record.write_text(record.read_text() + '{"cut by a ki')
+    pool = pool_of(record=str(record))
+    second = step(pool, replies(edit, 2))
+    assert [o.result.reward for o in second] == [o.result.reward for o in first]
+    assert all(outcome.cached for outcome in second)
+    lines = [line for line in record.read_text().splitlines() if line.endswith("}")]
+    rows = [json.loads(line) for line in lines]
+    assert [row["cached"] for row in rows] == [False, False, True, True]
+    assert {row["task"] for row in rows} == {"alpha"}
