@@ -12,7 +12,16 @@ from mlagent_gym.cli import app
 sybil = pytest.importorskip("sybil", reason="the wheel is tried without the tools of the tests")
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("index", "environments", "step-wise", "actions", "rewards", "states", "recordings")
+PAGES = (
+    "index",
+    "environments",
+    "step-wise",
+    "actions",
+    "rewards",
+    "states",
+    "recordings",
+    "extending",
+)
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="needs the project's source tree")
 
