@@ -245,7 +245,7 @@ class Logging:
     """Beside the run folder's own TensorBoard and JSONL files."""
 
     wandb_project: str = ""
-    """Empty: Weights & Biases is off. The key is read from WANDB_API_KEY."""
+    """Of Weights & Biases, for PPO; empty: off. It finds its key in WANDB_API_KEY or ~/.netrc."""
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import netrc
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mlagent_train.config import Config
 from mlagent_train.errors import ConfigError
@@ -187,18 +190,36 @@ def _context_tokens(config: Config) -> int:
 
 
 def _logging(config: Config, tensorboard: Path, name: str) -> dict[str, Value]:
-    import os
-
-    project = config.logging.wandb_project
-    key = os.environ.get("WANDB_API_KEY") if project else None
-    if project and not key:
-        raise ConfigError("logging.wandb_project is set but WANDB_API_KEY is not.")
-    return {
+    flags: dict[str, Value] = {
         "logger.tensorboard_dir": str(tensorboard),
-        "logger.wandb.run_name": f"{config.name}-{name}" if project else name,
-        "logger.wandb.project": project or None,
-        "logger.wandb.key": key,
+        "logger.wandb.run_name": name,  # also the folder of the event files
     }
+    project = config.logging.wandb_project
+    if not project or name == "sft":  # with W&B, OpenRLHF's SFT would write no event files
+        return flags
+    if not _has_wandb_key():
+        raise ConfigError(
+            "logging.wandb_project is set, but there is neither WANDB_API_KEY in the "
+            "environment nor a key of `wandb login` in ~/.netrc."
+        )
+    return {
+        **flags,
+        "logger.wandb.group": config.name,
+        "logger.wandb.project": project,
+        # A command line is readable by every user of the machine. OpenRLHF only asks whether
+        # this is set: wandb itself finds the key in the environment or in ~/.netrc.
+        "logger.wandb.key": "from-environment",
+    }
+
+
+def _has_wandb_key() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
+    try:
+        return netrc.netrc().authenticators(host or "") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
 
 
 _OWNED = (

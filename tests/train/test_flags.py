@@ -115,7 +115,36 @@ def test_an_option_without_a_name_of_ours_is_passed_through():
     assert argv[at + 1 : at + 3] == ["0.8", "0.9"]
 
 
-def test_weights_and_biases_without_a_key_is_refused(monkeypatch):
+WANDB = ["logging.wandb_project=x"]
+
+
+def test_weights_and_biases_without_a_key_is_refused(monkeypatch, tmp_path):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(ConfigError, match="WANDB_API_KEY"):
-        ppo_flags(load_config("cpu-tiny", ["logging.wandb_project=x"]), PPO_FILES)
+        ppo_flags(load_config("cpu-tiny", WANDB), PPO_FILES)
+
+
+@pytest.mark.parametrize("where", ["environment", "netrc"])
+def test_the_key_of_weights_and_biases_is_on_no_command_line(where, monkeypatch, tmp_path):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if where == "environment":
+        monkeypatch.setenv("WANDB_API_KEY", "topsecret")
+    else:
+        (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password topsecret\n")
+        (tmp_path / ".netrc").chmod(0o600)
+    argv = to_argv(ppo_flags(load_config("cpu-tiny", WANDB), PPO_FILES))
+    assert argv[argv.index("--logger.wandb.project") + 1] == "x"
+    assert "--logger.wandb.key" in argv  # OpenRLHF asks whether there is one
+    assert not any("topsecret" in word for word in argv)
+
+
+def test_event_files_are_where_the_stages_read_them_with_and_without_wandb(monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "topsecret")
+    for overrides in ([], WANDB):
+        config = load_config("cpu-tiny", overrides)
+        assert ppo_flags(config, PPO_FILES)["logger.wandb.run_name"] == "ppo"
+        sft = sft_flags(config, SFT_FILES)
+        assert sft["logger.wandb.run_name"] == "sft"
+        assert "logger.wandb.key" not in sft
