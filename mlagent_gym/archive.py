@@ -101,23 +101,34 @@ def import_states(
         with zipfile.ZipFile(archive) as file:
             names = [name for name in file.namelist() if name.startswith(_CONTENT)]
             if len(names) != 1:
-                raise StateCorruptError(f"{archive} is not an archive of states.")
+                raise StateCorruptError(
+                    f"{archive} is not an archive of states."
+                    " Name one that `mlagent state export` wrote."
+                )
             content = file.read(names[0])
             for name in file.namelist():
                 if name.startswith(_BLOBS):
                     _import_blob(name.removeprefix(_BLOBS), file.read(name), store, archive)
     except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise StateCorruptError(f"{archive} is not an archive of states: {error}.") from error
+        raise StateCorruptError(
+            f"{archive} is not an archive of states: {error}."
+            " Name one that `mlagent state export` wrote."
+        ) from error
     store.sync()
     target = Path(folder) / PurePath(names[0]).name
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         temporary.write_bytes(content)
         if missing := [digest for digest in blobs_of(temporary) if digest not in store]:
-            raise BlobMissingError(f"{archive} lacks {len(missing)} blobs, {missing[0]} for one.")
+            raise BlobMissingError(
+                f"{archive} lacks {len(missing)} blobs, {missing[0]} for one."
+                " Export it again where the store is whole."
+            )
         target.hardlink_to(temporary)  # never in place of another file
     except OSError as error:
-        raise StateCorruptError(f"{target} cannot be written: {error.strerror}.") from error
+        raise StateCorruptError(
+            f"{target} cannot be written: {error.strerror}. Choose another folder with --to."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     return target
@@ -125,7 +136,9 @@ def import_states(
 
 def _import_blob(digest: str, content: bytes, store: Store, archive: object) -> None:
     if digest_of(content) != digest:
-        raise BlobCorruptError(f"{archive} was damaged: a content has not the digest {digest}.")
+        raise BlobCorruptError(
+            f"{archive} was damaged: a content has not the digest {digest}. Export it again."
+        )
     store.put(content)
 
 
@@ -139,11 +152,18 @@ def _objects(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
                 if isinstance(values, dict):
                     yield values
                 elif number == 1 or line.endswith(b"\n"):
-                    raise StateCorruptError(f"{path}, line {number}: this holds no state.")
+                    raise StateCorruptError(
+                        f"{path}, line {number}: this holds no state."
+                        " Give a state, a pool or a recording."
+                    )
     except OSError as error:
-        raise StateCorruptError(f"{path} cannot be read: {error.strerror}.") from error
+        raise StateCorruptError(
+            f"{path} cannot be read: {error.strerror}. Give a file that is there and readable."
+        ) from error
     if number == 0:
-        raise StateCorruptError(f"{path} is empty.")
+        raise StateCorruptError(
+            f"{path} is empty. Name a file with a state, a pool or a recording."
+        )
 
 
 def _decoded(line: bytes) -> Any:

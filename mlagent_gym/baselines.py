@@ -193,5 +193,8 @@ def _score(
     files = task.starter_files() if part == "starter" else task.reference_files()
     trial = try_files(task, prepared, executor, files)
     if trial.score is None:
-        raise TaskError(f"The {part} of {task.id} has no score on its own data: {trial.reason}")
+        raise TaskError(
+            f"The {part} of {task.id} has no score on its own data: {trial.reason}"
+            f" Try `mlagent check {task.id}`."
+        )
     return trial.score

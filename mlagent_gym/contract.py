@@ -334,7 +334,7 @@ def _compile(source: bytes, what: str) -> None:
     try:
         compile(source, "train.py", "exec")
     except SyntaxError as error:
-        raise TaskError(f"{what} does not compile: {error}.") from error
+        raise TaskError(f"{what} does not compile: {error}. Fix it.") from error
 
 
 CHECKS: Mapping[str, Callable[[Bench], None]] = MappingProxyType(

@@ -213,6 +213,7 @@ def prepare_real(task: Task, raw: Path, *, partial: bool = False, again: bool = 
             raise DataMissingError(
                 f"{raw} lacks {Path(error.filename or 'a file').name}; "
                 f"without it nothing can be made of {task.id}."
+                " Get the raw files again."
             ) from error
         if not partial:
             check_prepared(task, public.parent)
@@ -292,6 +293,7 @@ def _task_faults(task: Task, function: str) -> Iterator[None]:
     except Exception as error:
         raise TaskError(
             f"{function}() in {task.folder / 'prepare.py'} failed: {type(error).__name__}: {error}"
+            ". Fix it, or the raw files it reads."
         ) from error
 
 

@@ -48,7 +48,10 @@ def fetch(task: Task, into: Path, *, client: Client | None = None) -> None:
         client(task, into)
     except OSError as error:  # requests' errors are OSErrors, too
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(f"There is no room in {into} for {task.id}.") from error
+            raise DiskFullError(
+                f"There is no room in {into} for {task.id}."
+                " Free some, or name another folder in MLAGENT_CACHE."
+            ) from error
         raise _failed(task, error) from error
 
 

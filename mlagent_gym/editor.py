@@ -44,7 +44,10 @@ class Editor:
         answer = self._ask("edit", name=name, content=content, instruction=instruction)
         text = _file_in(answer.text)
         if not text.strip():
-            raise EndpointError(f"The answer of {self.config.model} has no file in it.")
+            raise EndpointError(
+                f"The answer of {self.config.model} has no file in it."
+                " Try again, or choose a model that follows instructions."
+            )
         return replace(answer, text=text)
 
     def understand(self, name: str, content: str, question: str) -> Completion:

@@ -68,12 +68,16 @@ class EndpointConfig:
         unknown = set(values) - set(cls.__dataclass_fields__)
         try:
             if unknown:
-                raise ConfigError(f"An endpoint has no {', '.join(sorted(unknown))}.")
+                raise ConfigError(
+                    f"An endpoint has no {', '.join(sorted(unknown))}."
+                    " See mlagent_gym.EndpointConfig for what it has."
+                )
             config: EndpointConfig = TypeAdapter(cls).validate_python(dict(values))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise ConfigError(
                 f"The endpoint's {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}."
+                " See mlagent_gym.EndpointConfig."
             ) from error
         return config
 
@@ -152,7 +156,10 @@ def _slot(config: EndpointConfig, cache: Path) -> Iterator[None]:
                 yield
                 return
         time.sleep(_POLL_S)
-    raise EndpointError(f"{config.base_url} was busy with {config.at_once} other questions.")
+    raise EndpointError(
+        f"{config.base_url} was busy with {config.at_once} other questions."
+        " Set a higher at_once or timeout_s."
+    )
 
 
 def _ask(config: EndpointConfig, messages: Messages) -> Completion:
@@ -179,13 +186,18 @@ def _ask(config: EndpointConfig, messages: Messages) -> Completion:
         raise EndpointError(
             f"{config.model} at {config.base_url} did not answer: {type(error).__name__}: "
             f"{str(error)[:200]}"
+            ". Try again, or check base_url, model and key."
         ) from error
     except (AttributeError, IndexError, TypeError) as error:
-        raise EndpointError(f"{config.base_url} answered something else: {error}.") from error
+        raise EndpointError(
+            f"{config.base_url} answered something else: {error}."
+            " Does it speak OpenAI's chat completions? Set base_url to one that does."
+        ) from error
     if choice.finish_reason == "length" or not text.strip():
         raise EndpointError(
             f"The answer of {config.model} is "
-            + (f"longer than {config.max_tokens} tokens." if text else "empty.")
+            f"{f'longer than {config.max_tokens} tokens' if text else 'empty'}."
+            " Set a higher max_tokens, or try another model."
         )
     asked, answered = (used.prompt_tokens, used.completion_tokens) if used else (0, 0)
     cost = (asked * config.prompt_price + answered * config.completion_price) / 1e6

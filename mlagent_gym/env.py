@@ -338,7 +338,10 @@ class MLAgentEnv(gym.Env[str, str]):
         try:
             self._workspace.restore(state.files, self._staging.get)
         except WorkspaceError as error:
-            raise StateCorruptError(f"The state's files cannot be laid out: {error}") from error
+            raise StateCorruptError(
+                f"The state's files cannot be laid out: {error}"
+                " Save the state again where it came from."
+            ) from error
         self._state = state
 
     # -- stepping

@@ -192,7 +192,10 @@ def build_pool(
             file.flush()
             os.fsync(file.fileno())
         if not seen:
-            raise ConfigError("No state of these trajectories passes the filters.")
+            raise ConfigError(
+                "No state of these trajectories passes the filters."
+                " Give more trajectories, or leave out a filter."
+            )
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

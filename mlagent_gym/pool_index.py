@@ -62,7 +62,7 @@ def open_index(pool: Path) -> Index:
     """Return the index of a pool, made anew if the pool has changed since, or the index is lost."""
     path = pool.with_name(f"{pool.name}.index")
     if (source := _stamp(pool)) is None:
-        raise ConfigError(f"There is no state pool {pool}.")
+        raise ConfigError(f"There is no state pool {pool}. Make one with mlagent_gym.build_pool.")
     return _load_index(pool, source, path, _stamp(path))
 
 
@@ -73,7 +73,10 @@ def state_of(line: bytes, path: object) -> State:
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, Mapping) or "state" not in values:
-        raise StateCorruptError(f"{path} is not a state pool: {line[:60]!r} is no line of one.")
+        raise StateCorruptError(
+            f"{path} is not a state pool: {line[:60]!r} is no line of one."
+            " Make one with mlagent_gym.build_pool."
+        )
     return State.from_dict(values["state"])
 
 

@@ -80,7 +80,9 @@ def load_template(name: str) -> Template:
             f"There is no prompt {name!r}; known: {', '.join(PRESETS)}, or the path of a template."
         ) from None
     except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise ConfigError(f"{path} is not a prompt template: {error}") from error
+        raise ConfigError(
+            f"{path} is not a prompt template: {error}. See mlagent_gym/templates for examples."
+        ) from error
 
 
 def render_messages(

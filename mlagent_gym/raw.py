@@ -48,7 +48,10 @@ def staged(task: Task, raw: Path, scratch: Path, *, partial: bool = False) -> It
         A file's size or checksum differs from the published one.
     """
     if not raw.is_dir():
-        raise DataMissingError(f"{raw} is not a folder with the raw files of {task.id}.")
+        raise DataMissingError(
+            f"{raw} is not a folder with the raw files of {task.id}."
+            " Name the folder that holds them, or leave --raw out to download them."
+        )
     with tempfile.TemporaryDirectory(prefix=".raw-", dir=scratch) as temporary:
         stage, unpacked = Path(temporary) / "raw", Path(temporary) / "unpacked"
         stage.mkdir()

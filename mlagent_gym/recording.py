@@ -59,7 +59,9 @@ class RecordEpisode(gym.Wrapper[str, str, str, str], gym.utils.RecordConstructor
         super().__init__(env)
         inner = env.unwrapped
         if not isinstance(inner, MLAgentEnv) or inner.spec is None:
-            raise ConfigError("Only environments made by gymnasium.make('MLAgent/...') record.")
+            raise ConfigError(
+                "Only environments made by gymnasium.make('MLAgent/...') record. Make it that way."
+            )
         self._inner = inner
         self._inner.keep_submissions = True
         self._made_from = {"id": inner.spec.id, "kwargs": _portable(inner, inner.spec.kwargs)}
@@ -126,12 +128,18 @@ def make_recorded(
         Arguments to make it with instead of, or beside, the recorded ones.
     """
     if not str(record.env.get("id")).startswith("MLAgent/"):
-        raise RecordError(f"{record.env.get('id')!r} is no environment of this package.")
+        raise RecordError(
+            f"{record.env.get('id')!r} is no environment of this package."
+            " Use the package that recorded it."
+        )
     try:
         arguments = {**record.env["kwargs"], **kwargs}
         env: gym.Env[str, str] = gym.make(record.env["id"], disable_env_checker=True, **arguments)
     except (KeyError, TypeError, gym.error.Error) as error:
-        raise RecordError(f"The recorded environment cannot be made: {error}") from error
+        raise RecordError(
+            f"The recorded environment cannot be made: {error}"
+            " Install or prepare what it needs, then try again."
+        ) from error
     return env if path is None else RecordEpisode(env, path)
 
 
@@ -139,7 +147,9 @@ def last_record(path: str | os.PathLike[str]) -> Record:
     """Return the last whole record of a file; raises `RecordError` if there is none."""
     lines = deque(read_lines(path), maxlen=1)
     if not lines:
-        raise RecordError(f"{path} has no whole record: there is nothing to go on from.")
+        raise RecordError(
+            f"{path} has no whole record: there is nothing to go on from. Start a new episode."
+        )
     return Record.from_json(lines[0])
 
 
@@ -188,7 +198,10 @@ def _portable(env: MLAgentEnv, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     try:
         decoded: dict[str, Any] = json.loads(json.dumps(kept, default=_plain_argument))
     except TypeError as error:
-        raise ConfigError(f"An argument of this environment cannot be recorded: {error}") from error
+        raise ConfigError(
+            f"An argument of this environment cannot be recorded: {error}"
+            ". Use values that are plain JSON."
+        ) from error
     return decoded
 
 

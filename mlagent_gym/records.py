@@ -89,9 +89,15 @@ class Record:
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise RecordError(f"This is not a record: it is not JSON ({error}).") from error
+            raise RecordError(
+                f"This is not a record: it is not JSON ({error})."
+                " Remove the line, or use the recording it was copied from."
+            ) from error
         if not isinstance(values, dict):
-            raise RecordError("This is not a record: it is not a JSON object.")
+            raise RecordError(
+                "This is not a record: it is not a JSON object."
+                " Remove the line, or use the recording it was copied from."
+            )
         schema = values.get("schema")
         if isinstance(schema, int) and schema > SCHEMA:
             raise RecordError(
@@ -104,7 +110,10 @@ class Record:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
-            raise RecordError(f"This is not a record: {where}: {first['msg'].lower()}.") from error
+            raise RecordError(
+                f"This is not a record: {where}: {first['msg'].lower()}."
+                " Remove the line, or use the recording it was copied from."
+            ) from error
         return record
 
 
@@ -131,7 +140,9 @@ def append_record(path: str | os.PathLike[str], record: Record) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise RecordError(f"{path} cannot be written: {error.strerror}.") from error
+        raise RecordError(
+            f"{path} cannot be written: {error.strerror}. Free some room, or choose another file."
+        ) from error
 
 
 def read_records(path: str | os.PathLike[str]) -> Iterator[Record]:
@@ -163,7 +174,9 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
                 if line.endswith(b"\n"):
                     yield line
     except OSError as error:
-        raise RecordError(f"{path} cannot be read: {error.strerror}.") from error
+        raise RecordError(
+            f"{path} cannot be read: {error.strerror}. Give a file that is there and readable."
+        ) from error
 
 
 @functools.cache

@@ -84,7 +84,10 @@ def mean_of_starter(task: Task, prepared: Prepared, executor: Executor, seeds: i
     for seed in range(seeds):
         trial = try_files(task, prepared, executor, reseed(task.starter_files(), seed))
         if trial.score is None:
-            raise TaskError(f"The starter of {task.id} has no score: {trial.reason}")
+            raise TaskError(
+                f"The starter of {task.id} has no score: {trial.reason}"
+                f" Try `mlagent check {task.id}`."
+            )
         scores.append(trial.score)
     return fmean(scores)
 

@@ -15,7 +15,7 @@ from mlagent_gym.records import Record, read_records
 from mlagent_gym.store import Store, digest_of
 from mlagent_gym.tasks import load_task
 
-__all__ = ["Compared", "Difference", "regrade", "replay"]
+__all__ = ["Compared", "Difference", "prepared_of", "regrade", "replay"]
 
 _TOLERANCE = 1e-9
 
@@ -97,7 +97,7 @@ def regrade(path: str | os.PathLike[str], store: Store) -> Iterator[Compared]:
     for record in read_records(path):
         if record.submission is None:
             continue
-        task, prepared = load_task(record.state.task), _prepared(record)
+        task, prepared = load_task(record.state.task), prepared_of(record)
         try:
             answers = prepared.private / task.submission.answers
             now = grading.grade(task, answers, store.get(record.submission)).score
@@ -109,7 +109,8 @@ def regrade(path: str | os.PathLike[str], store: Store) -> Iterator[Compared]:
         yield Compared(record, tuple(_compare("score", record.next_state.score, now)))
 
 
-def _prepared(record: Record) -> data.Prepared:
+def prepared_of(record: Record) -> data.Prepared:
+    """Return the data a step was graded on; raises `RecordError` if those here are others."""
     task, kwargs, state = load_task(record.state.task), record.env["kwargs"], record.state
     prepared = data.of_variant(
         task, state.variant, seed=kwargs.get("data_seed", 0), size=kwargs.get("data_size")
@@ -118,6 +119,7 @@ def _prepared(record: Record) -> data.Prepared:
         raise RecordError(
             f"The recorded scores are of other data ({state.fingerprint}) than those here "
             f"({prepared.fingerprint})."
+            " Prepare the data they are of."
         )
     return prepared
 

@@ -73,7 +73,9 @@ def as_config(value: str | Mapping[str, Any] | RewardConfig) -> RewardConfig:
     try:
         return RewardConfig(value) if isinstance(value, str) else RewardConfig(**value)
     except TypeError as error:
-        raise ConfigError(f"{value!r} configures no reward: {error}.") from error
+        raise ConfigError(
+            f"{value!r} configures no reward: {error}. Give v1, v2 or a mlagent_gym.RewardConfig."
+        ) from error
 
 
 def compute_gain(

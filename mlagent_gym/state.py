@@ -49,7 +49,10 @@ class Exchange:
         try:
             return cls(**json.loads(content))
         except (ValueError, TypeError) as error:
-            raise StateCorruptError(f"A step of the state's history is none: {error}.") from error
+            raise StateCorruptError(
+                f"A step of the state's history is none: {error}."
+                " Save the state again with State.save."
+            ) from error
 
 
 Version: TypeAlias = tuple[str | None, float | None]
@@ -115,7 +118,9 @@ class State:
         try:
             return cls.from_dict(json.loads(text))
         except (ValueError, RecursionError) as error:
-            raise StateCorruptError(f"This is not a state: it is not JSON ({error}).") from error
+            raise StateCorruptError(
+                f"This is not a state: it is not JSON ({error}). Save it again with State.save."
+            ) from error
 
     @classmethod
     def from_dict(cls, values: object) -> State:
@@ -123,7 +128,9 @@ class State:
         from pydantic import ValidationError
 
         if not isinstance(values, Mapping):
-            raise StateCorruptError("This is not a state: it is not a JSON object.")
+            raise StateCorruptError(
+                "This is not a state: it is not a JSON object. Save it again with State.save."
+            )
         schema = values.get("schema")
         if isinstance(schema, int) and schema > SCHEMA:
             raise StateVersionError(
@@ -137,6 +144,7 @@ class State:
             where = ".".join(map(str, first["loc"]))
             raise StateCorruptError(
                 f"This is not a state: {where}: {first['msg'].lower()}."
+                " Save it again with State.save."
             ) from error
         return state
 
@@ -163,7 +171,10 @@ def as_state(value: State | Mapping[str, Any] | str | os.PathLike[str]) -> State
     try:
         return State.from_json(Path(value).read_bytes())
     except (OSError, TypeError) as error:
-        raise StateCorruptError(f"No state can be read from {value!r}: {error}.") from error
+        raise StateCorruptError(
+            f"No state can be read from {value!r}: {error}."
+            " Give a State, its JSON or the path of one."
+        ) from error
 
 
 @functools.cache

@@ -151,7 +151,10 @@ class Store:
 
     def _path(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
-            raise StoreError(f"{digest[:80]!r} is not a digest: 64 hexadecimal digits are.")
+            raise StoreError(
+                f"{digest[:80]!r} is not a digest: 64 hexadecimal digits are."
+                " Give one that the store returned."
+            )
         return self.root / digest[:2] / digest[2:]
 
     @contextlib.contextmanager

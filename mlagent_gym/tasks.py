@@ -289,7 +289,9 @@ def load_module(task: Task, name: str) -> ModuleType:
         f"_mlagent_task_{task.id.replace('-', '_')}_{name}", path
     )
     if not path.is_file() or spec is None or spec.loader is None:
-        raise TaskError(f"{path} is missing; every task folder has one (task_assets/README.md).")
+        raise TaskError(
+            f"{path} is missing; every task folder has one (task_assets/README.md). Write it."
+        )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -306,9 +308,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise TaskError(f"{path} is missing; every task folder has one.") from None
+        raise TaskError(f"{path} is missing; every task folder has one. Write it.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TaskError(f"{path} is not valid TOML: {error}.") from error
+        raise TaskError(f"{path} is not valid TOML: {error}. Fix it.") from error
 
 
 def _validate(kind: Any, value: Any, path: Path) -> Any:
@@ -325,7 +327,7 @@ def _validate(kind: Any, value: Any, path: Path) -> Any:
 
 def _read_tree(root: Path) -> dict[str, bytes]:
     if not root.is_dir():
-        raise TaskError(f"{root} is missing; every task folder has one.")
+        raise TaskError(f"{root} is missing; every task folder has one. Write it.")
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted(root.rglob("*"))

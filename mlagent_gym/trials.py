@@ -11,6 +11,7 @@ from mlagent_gym.data import Prepared
 from mlagent_gym.errors import TaskError
 from mlagent_gym.executor import Executor, Limits, Run
 from mlagent_gym.judging import judge
+from mlagent_gym.sandbox.runtime import machine
 from mlagent_gym.tasks import MAIN_SCRIPT, Edit, Idea, Task
 from mlagent_gym.workspace import Workspace
 
@@ -32,9 +33,10 @@ class Trial:
 
 
 def run_limits(task: Task) -> Limits:
-    """Return what one run of a task's script may use."""
+    """Return what one run of a task's script may use, where the machine has as much."""
     limits = task.limits
-    return Limits(wall_s=limits.wall_s, memory_mb=limits.memory_mb, disk_mb=limits.disk_mb)
+    memory_mb = min(limits.memory_mb, machine.memory_mb())
+    return Limits(wall_s=limits.wall_s, memory_mb=memory_mb, disk_mb=limits.disk_mb)
 
 
 def try_files(
@@ -59,7 +61,10 @@ def apply_idea(files: Mapping[str, bytes], idea: Idea) -> dict[str, bytes]:
         The script is not among the files, or a text to replace does not occur exactly once.
     """
     if idea.script not in files:
-        raise TaskError(f"Idea {idea.name!r} edits {idea.script}, which is not there.")
+        raise TaskError(
+            f"Idea {idea.name!r} edits {idea.script}, which is not there."
+            " Name a file of the starter."
+        )
     text = files[idea.script].decode("utf-8")
     for edit in idea.edits:
         text = _replace_once(text, edit, idea.name)
@@ -85,5 +90,6 @@ def _replace_once(text: str, edit: Edit, idea: str) -> str:
         raise TaskError(
             f"Idea {idea!r} searches for {edit.search[:60]!r}, which occurs {times} times "
             "instead of once."
+            " Make its search unique."
         )
     return text.replace(edit.search, edit.replace)

@@ -62,6 +62,7 @@ def sft(run: Run, console: Console) -> None:
     if not examples:
         raise DataError(
             f"None of the {dropped} expert steps fits sft.max_tokens = {config.sft.max_tokens}."
+            " Set it higher, or choose a shorter prompt."
         )
     write_jsonl(run.folder / "sft" / "examples.jsonl", examples)
     console.print(f"  {len(examples)} examples, {dropped} dropped as longer than sft.max_tokens")

@@ -35,7 +35,9 @@ def command(
     try:
         content = submission.read_bytes()
     except OSError as error:
-        raise UsageError(f"{submission} cannot be read: {error}.") from error
+        raise UsageError(
+            f"{submission} cannot be read: {error}. Name a CSV file that is there."
+        ) from error
     try:
         result = grading.grade(task, answers, content)
     except SubmissionError as error:

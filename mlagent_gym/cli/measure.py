@@ -44,7 +44,10 @@ def command(
         for task in select(names, every=every, held_in=held_in, held_out=held_out):
             prepared = data.real(task) if variant == "real" else data.synthetic(task)
             if prepared.partial:
-                raise TaskError(f"The real data of {task.id} are partial: scores mean nothing.")
+                raise TaskError(
+                    f"The real data of {task.id} are partial: scores mean nothing."
+                    " Prepare all of them."
+                )
             scores = _measure(task, prepared, executor, seeds)
             _report(task, scores)
             if not dry_run:
@@ -55,7 +58,10 @@ def _measure(task: Task, prepared: Prepared, executor: Executor, seeds: int) -> 
     def run(files: Mapping[str, bytes], what: str) -> Measured:
         trial = try_files(task, prepared, executor, files)
         if trial.score is None:
-            raise TaskError(f"{what} of {task.id} has no score: {trial.reason}")
+            raise TaskError(
+                f"{what} of {task.id} has no score: {trial.reason}"
+                " Fix it, then run this again: what was measured is kept."
+            )
         return Measured(score=float(f"{trial.score:.8g}"), cpu_s=round(trial.run.cpu_s, 2))
 
     starter = task.starter_files()

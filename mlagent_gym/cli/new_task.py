@@ -22,7 +22,7 @@ def command(
     if not is_task_id(name):
         raise UsageError(f"{name!r} is no task id: use lower-case letters, digits and hyphens.")
     if target.exists():
-        raise UsageError(f"{target} is there already.")
+        raise UsageError(f"{target} is there already. Choose another name, or remove it.")
     unwanted = shutil.ignore_patterns("__pycache__", *_MEASURED)
     shutil.copytree(source, target, ignore=unwanted)
     print(

@@ -146,7 +146,9 @@ def to_reply(
         case "edit", 0 | 1:
             text = edit(read(script))
             if text is None:
-                raise UsageError("Nothing was changed.")
+                raise UsageError(
+                    "Nothing was changed. Save the file in the editor to make an edit."
+                )
             return render("Edit Script", {"script_name": script, "content": text})
         case "raw", 0:
             return "\n".join(iter(ask, "."))
@@ -164,4 +166,6 @@ def _edit(text: str) -> str | None:
     try:
         return click.edit(text, extension=".py", require_save=True)
     except click.ClickException as error:
-        raise ConfigError(f"Your editor cannot be opened: {error.message}") from error
+        raise ConfigError(
+            f"Your editor cannot be opened: {error.message} Set EDITOR to one that is installed."
+        ) from error

@@ -14,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mlagent_gym.errors import SandboxError
 from mlagent_gym.sandbox.runtime import wire
+from mlagent_gym.sandbox.runtime.gpus import Gpu
 from mlagent_gym.sandbox.runtime.nursery import BOOT
 
 __all__ = ["BrokerSpec", "connect", "join", "name_of", "runtime_folder"]
@@ -36,14 +37,18 @@ class BrokerSpec:
 
     level: str
     python: str
-    slots: int
-    """How many runs there may be at a time."""
+    cores: int = 0
+    """How many all runs may take together; 0: as many as there are."""
+    memory_mb: int = 0
+    """How much all runs may take together; 0: as much as there is."""
+    gpus: tuple[Gpu, ...] = ()
+    """The machine's graphics processors."""
     environment: tuple[tuple[str, str], ...] = ()
     """What the preloaded interpreter is started with."""
     preload: tuple[str, ...] = ()
     """Modules the preloaded interpreter imports; none: there is no such interpreter."""
     visible: tuple[str, ...] = ()
-    """Folders and devices scripts may see, beside the system's own."""
+    """Folders scripts may see, beside the system's own."""
     hidden: tuple[str, ...] = ()
     """Folders below these they may not."""
 
@@ -68,7 +73,7 @@ def connect(spec: BrokerSpec) -> socket.socket:
         if (connection := _try(path)) is not None:
             return connection
     said = log_path.read_text(errors="replace")[-2000:]
-    raise SandboxError(f"The sandbox's broker could not be started. It said:\n{said}")
+    raise SandboxError(f"The sandbox's broker could not be started. See what it said:\n{said}")
 
 
 def join(lease: socket.socket) -> socket.socket:
@@ -136,7 +141,10 @@ def _try(path: Path) -> socket.socket | None:
         return None
     except TimeoutError:
         connection.close()
-        raise SandboxError(f"The sandbox's broker at {path} does not answer.") from None
+        raise SandboxError(
+            f"The sandbox's broker at {path} does not answer."
+            " Try again; if that does not help, remove its folder."
+        ) from None
     return connection
 
 
@@ -153,7 +161,9 @@ def _start(spec: BrokerSpec, path: Path, lock_path: Path, log_path: Path) -> Non
         "root": str(root),
         "lock": str(lock_path),
         "linger_s": _LINGER_S,
-        "slots": spec.slots,
+        "cores": spec.cores,
+        "memory_mb": spec.memory_mb,
+        "gpus": [asdict(gpu) for gpu in spec.gpus],
         "python": spec.python,
         "environment": dict(spec.environment),
         "preload": spec.preload,

@@ -101,7 +101,10 @@ def _copy(source: int, target: int, name: str, status: os.stat_result, budget: l
             for start, end in _extents(reading, status.st_size):
                 budget[0] -= end - start
                 if budget[0] < 0:
-                    raise SandboxError("A run changed more than its limit allows.")
+                    raise SandboxError(
+                        "A run changed more than its limit allows."
+                        " Try again with a higher limit of files."
+                    )
                 _copy_extent(reading, writing, start, end)
             os.ftruncate(writing, status.st_size)
             os.rename(temporary, name, src_dir_fd=target, dst_dir_fd=target)

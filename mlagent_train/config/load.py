@@ -114,10 +114,14 @@ def _parse(path: Path) -> dict[str, Any]:
             return dict(json.loads(text))
         return tomllib.loads(text)
     except (ValueError, TypeError) as error:  # both parsers' errors are ValueErrors
-        raise ConfigError(f"{path} cannot be read: {error}.") from error
+        raise ConfigError(
+            f"{path} cannot be read: {error}. Give a TOML or YAML file that is there."
+        ) from error
     except Exception as error:
         if type(error).__module__.startswith("yaml"):
-            raise ConfigError(f"{path} cannot be read: {error}.") from error
+            raise ConfigError(
+                f"{path} cannot be read: {error}. Give a TOML or YAML file that is there."
+            ) from error
         raise
 
 
@@ -140,7 +144,9 @@ def _apply(table: dict[str, Any], override: str) -> None:
     for key in keys[:-1]:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):
-            raise ConfigError(f"--set {override!r}: {key!r} is a value, not a section.")
+            raise ConfigError(
+                f"--set {override!r}: {key!r} is a value, not a section. Write section.key=value."
+            )
     table[keys[-1]] = _value(text.strip())
 
 

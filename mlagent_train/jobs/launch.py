@@ -77,8 +77,8 @@ def run_job(job: Job, folder: Path, name: str, watch: Callable[[], None] = lambd
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         tail = "\n".join(f"    {line[:300]}" for line in lines[-15:])
         raise StageError(
-            f"{job.command} ended with status {child.returncode}. What was finished is kept: the "
-            f"same command goes on from there. The end of {log}:\n{tail}"
+            f"{job.command} ended with status {child.returncode}. What was finished is kept: run "
+            f"the same command to go on from there. The end of {log}:\n{tail}"
         )
 
 

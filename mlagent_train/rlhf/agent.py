@@ -1,8 +1,8 @@
 """What OpenRLHF asks for each sample: generate a reply, let an environment answer, report.
 
 OpenRLHF loads this file by its path in every rollout engine and makes an `AgentExecutor`.
-One class serves step-wise training (one state, one action) and episodes (up to a number
-of turns). Its settings and its workers come from the named pool, because OpenRLHF can
+One class serves step-wise training (one state, one action), episodes (up to a number of
+turns) and the evaluation of whole episodes between updates. Its settings and its workers come from the named pool, because OpenRLHF can
 pass it nothing.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import ray
 from openrlhf.utils.agent import AgentExecutorBase
 
-from mlagent_train.chat import reply_text, turn_text
+from mlagent_train.chat import prompt_text, reply_text, turn_text
 from mlagent_train.envs.pool import StepOutcome, cause_of
 from mlagent_train.envs.settings import NAMESPACE, POOL_NAME, AgentSettings
 from mlagent_train.envs.stepping import StepRequest
@@ -66,7 +66,7 @@ class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]
         prompt
             The rendered chat of the first turn.
         label
-            JSON of the row: env_id, state, seed, tags.
+            JSON of the row: env_id, state, seed, tags; ``evaluate`` for evaluation rows.
         sampling_params, max_length, hf_tokenizer, llm_engine, images
             As OpenRLHF passes them; lengths in tokens.
 
@@ -76,6 +76,8 @@ class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]
             See `EnvPool.step`: the job has to stop.
         """
         row = json.loads(label)
+        if "evaluate" in row:
+            return await self._evaluate(prompt, row, sampling_params, hf_tokenizer, llm_engine)
         limit = self._settings.max_new_tokens
         tokens = list(hf_tokenizer(text=prompt, add_special_tokens=False)["input_ids"])
         tokens = tokens[-(max_length - limit) :]
@@ -88,10 +90,7 @@ class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]
             budget = min(limit, max_length - len(tokens))
             if budget < 1:
                 break
-            params = copy.deepcopy(sampling_params)
-            params.max_tokens = budget
-            params.min_tokens = 1  # OpenRLHF cannot learn from a sample without action tokens
-            output = (await llm_engine.generate(tokens, params)).outputs[0]
+            output = await _generate(llm_engine, tokens, sampling_params, budget)
             ids = list(output.token_ids)
             ranges.append((len(tokens), len(tokens) + len(ids)))
             tokens = tokens + ids
@@ -120,19 +119,48 @@ class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]
             if logprobs is not None:
                 logprobs += [0.0] * len(glue_ids)
         reward = sum(self._reward(outcome) for outcome in outcomes)
-        return {
-            "prompt": prompt,
-            "label": label,
-            "images": None,
-            "mm_train_inputs": None,
-            "observation_tokens": tokens,
-            "action_ranges": ranges,
-            "rollout_log_probs": logprobs,
-            "reward": float(reward),
-            "scores": float(reward),
-            "truncated": truncated,
-            "extra_logs": log_values(outcomes),
-        }
+        sample = _sample(prompt, label, tokens, ranges, reward)
+        sample |= {"rollout_log_probs": logprobs, "truncated": truncated}
+        return {**sample, "extra_logs": log_values(outcomes)}
+
+    async def _evaluate(
+        self,
+        prompt: str,
+        row: Mapping[str, Any],
+        sampling_params: Any,
+        tokenizer: Any,
+        llm_engine: Any,
+    ) -> dict[str, Any]:
+        """Run an episode as the stage ``evaluate`` does: a prompt of its own for each step.
+
+        The reward is the relative gain at the end; nothing is learned from the tokens, so
+        that only the last step's are returned.
+        """
+        settings = row["evaluate"]
+        limit, text, state = self._settings.max_new_tokens, prompt, row["state"]
+        tokens: list[int] = []
+        start, gain = 0, 0.0
+        for turn in range(settings["max_steps"]):
+            tokens = list(tokenizer(text=text, add_special_tokens=False)["input_ids"])
+            tokens = tokens[-settings["max_prompt_tokens"] :]
+            output = await _generate(llm_engine, tokens, sampling_params, limit)
+            start, ids = len(tokens), list(output.token_ids)
+            tokens = tokens + ids
+            request = StepRequest(
+                env_id=row["env_id"],
+                reply=reply_text(tokenizer, ids),
+                state=state,
+                seed=row["seed"],
+                keep_state=True,
+            )
+            outcome = await self._step(request, {**row["tags"], "turn": turn})
+            if outcome.result is None:
+                break
+            gain = float(outcome.result.info.get("relative_gain") or 0.0)
+            if outcome.result.terminated or outcome.result.truncated:
+                break
+            state, text = outcome.result.state, prompt_text(tokenizer, outcome.result.messages)
+        return _sample(prompt, json.dumps(row), tokens, [(start, len(tokens))], gain)
 
     async def _step(self, request: StepRequest, tags: Mapping[str, Any]) -> StepOutcome:
         try:
@@ -140,13 +168,43 @@ class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]
         except ray.exceptions.RayTaskError as error:
             raise cause_of(error) from None
         except ray.exceptions.RayActorError as error:
-            raise MachineError(f"The pool of environment workers is gone: {error}") from error
+            raise MachineError(
+                f"The pool of environment workers is gone: {error}"
+                ". Run the same command again to go on."
+            ) from error
         return outcome
 
     def _reward(self, outcome: StepOutcome) -> float:
         if outcome.result is None:
             return self._settings.neutral_reward
         return outcome.result.reward
+
+
+async def _generate(engine: Any, tokens: list[int], sampling_params: Any, budget: int) -> Any:
+    """Return the engine's one reply of at most `budget` tokens."""
+    params = copy.deepcopy(sampling_params)
+    params.max_tokens = budget
+    params.min_tokens = 1  # OpenRLHF cannot learn from a sample without action tokens
+    return (await engine.generate(tokens, params)).outputs[0]
+
+
+def _sample(
+    prompt: str, label: str, tokens: list[int], ranges: list[tuple[int, int]], reward: float
+) -> dict[str, Any]:
+    """Return what OpenRLHF expects of every sample."""
+    return {
+        "prompt": prompt,
+        "label": label,
+        "images": None,
+        "mm_train_inputs": None,
+        "observation_tokens": tokens,
+        "action_ranges": ranges,
+        "rollout_log_probs": None,
+        "reward": float(reward),
+        "scores": float(reward),
+        "truncated": False,
+        "extra_logs": log_values(()),
+    }
 
 
 def log_values(outcomes: Sequence[StepOutcome]) -> dict[str, float]:
