@@ -127,6 +127,15 @@ def test_an_endpoint_is_asked_again_after_a_failure_and_its_tokens_are_counted(e
     assert (asked["model"], asked["temperature"], asked["max_tokens"]) == ("some-model", 0.3, 77)
 
 
+def test_the_policy_of_a_run_is_the_trained_one_or_else_the_warm_start(tmp_path):
+    from mlagent_train.agents.named import _trained_model
+
+    (tmp_path / "sft" / "model").mkdir(parents=True)
+    assert _trained_model(tmp_path) == str(tmp_path / "sft" / "model")
+    (tmp_path / "checkpoint").mkdir()
+    assert _trained_model(tmp_path) == str(tmp_path / "checkpoint")
+
+
 def test_an_endpoint_needs_a_key(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
