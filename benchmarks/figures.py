@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -42,15 +43,26 @@ class Trajectory:
     initial: float
     reference: float
     scores: tuple[float | None, ...]
-    """Score of each step's own run; None where there is none."""
+    """Score of each step's own run; None where it has none."""
     best: float
     """Best score of the trajectory, the starter's included."""
     outcomes: tuple[str, ...]
-    failures: tuple[str, ...]
-    """Why runs failed, one for each that did."""
-    seconds: float
-    tokens: int
-    cost: float
+    failures: tuple[str, ...] = ()
+    """Kind of failure of every step that was no valid action or whose run was not graded."""
+    runs: int = 0
+    """Runs of scripts."""
+    reward: float = 0.0
+    """Sum over the steps."""
+    seconds: float = 0.0
+    """In the environment and waiting for the policy's replies."""
+    tokens: int = 0
+    cost: float = 0.0
+    """Dollars."""
+    medal: str | None = None
+    """On the Kaggle board, for the best score; real data only."""
+    percentile: float | None = None
+    also: Mapping[str, float] = field(default_factory=dict)
+    """Further metrics of the best step's submission; empty if the starter is the best."""
 
     @property
     def sign(self) -> float:
@@ -69,9 +81,10 @@ class Trajectory:
             self.sign * (self.best - self.initial) / max(abs(self.reference - self.initial), 1e-12)
         )
 
-    def share(self, *outcomes: str) -> float:
-        """Return the share of steps with one of these outcomes."""
-        return fmean(outcome in outcomes for outcome in self.outcomes)
+    @property
+    def graded(self) -> int:
+        """Number of runs that were graded."""
+        return sum(score is not None for score in self.scores)
 
     @property
     def best_so_far(self) -> tuple[float, ...]:
@@ -104,9 +117,19 @@ class TaskFigures:
     success_share: float
     """Share of runs of scripts that were graded; NaN without any run."""
     seconds: float
-    """Mean wall-clock seconds of a trajectory."""
+    """Mean seconds of a trajectory, in the environment and waiting for replies."""
     tokens: int
+    """Of all trajectories, prompts included."""
     cost: float
+    """Dollars for all trajectories."""
+    medals: Mapping[str, int] | None = None
+    """Trajectories by medal; None: not on real data, or the task has no board."""
+    percentile: float | None = None
+    """Mean over trajectories of the share of the board that is no better."""
+    also: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Average and best of further metrics, where every trajectory has them."""
+    failure_kinds: Mapping[str, int] = field(default_factory=dict)
+    """How often steps failed, by kind."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +220,10 @@ def paired_test(ours: Sequence[Trajectory], theirs: Sequence[Trajectory]) -> Pai
 
 def _figures(rows: Sequence[Trajectory], failed: int, *, one_task: bool) -> TaskFigures:
     pick = max if rows[0].higher_is_better else min
-    runs = [o for row in rows for o in row.outcomes if o in ("scored", "failed", "corner_case")]
+    runs = sum(row.runs for row in rows)
+    steps = [outcome for row in rows for outcome in row.outcomes]
+    standings = [row.percentile for row in rows if row.percentile is not None]
+    kinds = Counter(kind for row in rows for kind in row.failures)
     return TaskFigures(
         trajectories=len(rows),
         failed=failed,
@@ -207,12 +233,25 @@ def _figures(rows: Sequence[Trajectory], failed: int, *, one_task: bool) -> Task
         reference=rows[0].reference if one_task else None,
         relative_gain=_gain([(row.task, row.relative_gain) for row in rows]),
         normalised_gain=_gain([(row.task, row.normalised_gain) for row in rows]),
-        valid_share=fmean(1 - row.share("invalid") for row in rows),
-        success_share=fmean(o == "scored" for o in runs) if runs else float("nan"),
+        valid_share=fmean(outcome != "invalid" for outcome in steps),
+        success_share=sum(row.graded for row in rows) / runs if runs else float("nan"),
         seconds=fmean(row.seconds for row in rows),
         tokens=sum(row.tokens for row in rows),
         cost=sum(row.cost for row in rows),
+        medals=dict(Counter(row.medal for row in rows if row.medal)) if standings else None,
+        percentile=fmean(standings) if standings else None,
+        also=_also(rows) if one_task else {},
+        failure_kinds=dict(kinds.most_common()),
     )
+
+
+def _also(rows: Sequence[Trajectory]) -> dict[str, tuple[float, float]]:
+    """Return average and best of the metrics that every trajectory has; higher is better."""
+    shared = set.intersection(*(set(row.also) for row in rows))
+    return {
+        name: (fmean(row.also[name] for row in rows), max(row.also[name] for row in rows))
+        for name in sorted(shared)
+    }
 
 
 def _gain(gains: Sequence[tuple[str, float]]) -> Interval:

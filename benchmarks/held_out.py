@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import psutil
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.agents import Agent, make_agent
 from benchmarks.protocol import Protocol, choose_tasks
+from benchmarks.regrade import regrade_results
 from benchmarks.report import terminal_table, write_report
 from benchmarks.results import Results, open_results
-from benchmarks.runner import env_workers, run_all
+from benchmarks.runner import Done, Runner
+from benchmarks.workers import Capacity, env_workers
 from mlagent_gym import MLAgentError
+from mlagent_train.agents import Agent, Sampling, make_agent
 
 __all__ = ["app"]
 
@@ -54,14 +57,31 @@ def held_out(
     ] = "mlab",
     executor: Annotated[str, typer.Option(help="What runs the scripts.")] = "auto",
     slots: Annotated[
-        int | None, typer.Option(min=1, help="Scripts at the same time. Default: cores.")
+        int | None,
+        typer.Option(min=1, help="Scripts at the same time. Default: cores, or the cluster's."),
     ] = None,
+    memory_gb: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Sum of the memory limits of scripts at the same time. Default: 90 % of the "
+            "machine's.",
+        ),
+    ] = None,
+    gpus_per_script: Annotated[
+        float, typer.Option(min=0, help="GPUs, or a share of one, that each script needs.")
+    ] = 0.0,
     at_once: Annotated[
         int | None, typer.Option(min=1, help="Trajectories at the same time. Default: 4 x slots.")
     ] = None,
     temperature: Annotated[float, typer.Option(help="Of sampling, for models.")] = 0.6,
     max_new_tokens: Annotated[int, typer.Option(help="Of one reply, for models.")] = 2048,
-    ray_address: Annotated[str, typer.Option(help="Ray cluster to join, for several nodes.")] = "",
+    endpoint_at_once: Annotated[
+        int, typer.Option(min=1, help="Questions to an endpoint at the same time.")
+    ] = 8,
+    ray: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Ray cluster to join, for several nodes.")
+    ] = "",
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Compute all figures anew from what is written.")
     ] = False,
@@ -99,10 +119,13 @@ def held_out(
                 executor=executor,
             )
             folder = out or Path("runs/held-out") / policy.replace("/", "_").replace(":", "-")
-            results = open_results(folder.resolve(), protocol)
-            agent = make_agent(policy, temperature=temperature, max_new_tokens=max_new_tokens)
-            slots = slots or psutil.cpu_count() or 1
-            _run(results, agent, slots, at_once or 4 * slots, ray_address, console)
+            results = open_results(folder.resolve(), protocol, _typed())
+            sampling = Sampling(temperature=temperature, max_new_tokens=max_new_tokens)
+            agent = make_agent(policy, sampling)
+            capacity = Capacity(slots, memory_gb, gpus_per_script, ray)
+            _run(results, agent, capacity, at_once, console)
+            if results.regraded():
+                regrade_results(results)
         summary = results.summary()
         write_report(results, summary)
     except MLAgentError as error:
@@ -117,35 +140,57 @@ def held_out(
 
 
 def _run(
-    results: Results, agent: Agent, slots: int, at_once: int, address: str, console: Console
+    results: Results, agent: Agent, capacity: Capacity, at_once: int | None, console: Console
 ) -> None:
-    protocol = results.protocol
+    protocol, failures = results.protocol, dict[str, str]()
     columns = (
         TextColumn("{task.description:30.30}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("steps"),
+        TextColumn("trajectories, {task.fields[steps]} steps"),
         TimeElapsedColumn(),
     )
-    most = protocol.trajectories * protocol.max_steps
     with (
-        env_workers(protocol, results.folder / "store", slots, address) as pool,
+        env_workers(protocol, results.folder / "store", capacity) as workers,
         Progress(*columns, console=console) as progress,
     ):
-        bars = {task: progress.add_task(task, total=most) for task in protocol.tasks}
-        done = asyncio.run(
-            run_all(
-                protocol,
-                results.folder,
-                agent,
-                pool,
-                at_once=at_once,
-                on_step=lambda task: progress.advance(bars[task]),
-            )
+        bars = {}
+        for task in protocol.tasks:
+            written = [len(results.records(task, k)) for k in range(protocol.trajectories)]
+            bars[task] = progress.add_task(task, total=protocol.trajectories, steps=sum(written))
+
+        def on_step(task: str) -> None:
+            steps = progress.tasks[bars[task]].fields["steps"]
+            progress.update(bars[task], steps=steps + 1)
+
+        def on_done(done: Done) -> None:
+            progress.advance(bars[done.task])
+            if done.failure:
+                failures[f"{done.task}/{done.number:02d}"] = done.failure
+
+        runner = Runner(
+            protocol,
+            results.folder,
+            agent,
+            workers,
+            at_once=at_once or 4 * workers.slots,
+            on_step=on_step,
+            on_done=on_done,
         )
-        for bar in bars.values():
-            progress.update(bar, total=progress.tasks[bar].completed or 1)
-    results.keep_failures(done)
+        asyncio.run(runner.run())
+    results.keep_failures(failures)
+
+
+def _typed() -> str:
+    """Return the command that was typed, without where its results go."""
+    words = iter(sys.argv[1:])
+    kept = []
+    for word in words:
+        if word == "--out":
+            next(words, None)
+        elif not word.startswith("--out="):
+            kept.append(word)
+    return shlex.join(["python", "-m", "benchmarks.held_out", *kept])
 
 
 if __name__ == "__main__":

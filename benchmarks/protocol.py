@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from mlagent_gym import ConfigError, load_task, task_ids
 
 __all__ = ["Protocol", "choose_tasks", "differences", "surroundings"]
 
-_PACKAGES = ("gymnasium", "mlagent-gym", "numpy", "pandas", "scikit-learn")
+_PACKAGES = ("gymnasium", "mlagent-gym", "numpy", "pandas", "scikit-learn", "torch")
 _MUST_AGREE = (
     "variant",
     "data_seed",
@@ -108,11 +109,37 @@ def surroundings() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),
+        "processor": _processor(),
         "cores": psutil.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
+        "gpus": _gpus(),
         "revision": _revision(),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": dict(_versions()),
     }
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for package in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            yield package, version(package)
+
+
+def _processor() -> str:
+    """Return the processor's name, as Linux knows it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _gpus() -> list[str]:
+    try:
+        import torch
+    except ImportError:
+        return []
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
 
 
 def _revision() -> str:

@@ -4,31 +4,33 @@
 
     <folder>/
         protocol.json        what is run
-        surroundings.json    versions and machine
+        surroundings.json    command, versions and machine
         trajectories/<task>/<number>.jsonl
         failures.json        trajectories that the machine failed, with the reason
-        store/               contents that states name
+        regraded.json        scores of the same submissions today, if they were graded again
+        store/               contents that states name, and the submissions
         summary.json  report.md  report.csv  report.html
 """
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Summary, Trajectory, summarise
 from benchmarks.protocol import Protocol, surroundings
-from benchmarks.runner import Done, trajectory_path
-from mlagent_gym import ConfigError, load_task
+from benchmarks.scaffolds import next_node
+from mlagent_gym import ConfigError, Record, load_task, read_records
+from mlagent_gym.boards import Standing, standing
 from mlagent_gym.grading import metric_of
-from mlagent_gym.records import Record, read_records
 
-__all__ = ["Results", "open_results"]
+__all__ = ["REGRADED", "Results", "open_results", "trajectory_path"]
 
-_RUN_OUTCOMES = ("scored", "failed", "corner_case")
+REGRADED = "regraded.json"
 
 
 @dataclass(frozen=True)
@@ -39,46 +41,97 @@ class Results:
     protocol: Protocol
 
     def surroundings(self) -> dict[str, Any]:
-        """Return the versions and machine the benchmark was begun with."""
+        """Return the command, versions and machine the benchmark was begun with."""
         values: dict[str, Any] = json.loads((self.folder / "surroundings.json").read_text())
         return values
 
-    def keep_failures(self, done: Sequence[Done]) -> None:
+    def keep_failures(self, failures: Mapping[str, str]) -> None:
         """Write down which trajectories failed, and why."""
-        failures = {f"{d.task}/{d.number:02d}": d.failure for d in done if d.failure}
         (self.folder / "failures.json").write_text(json.dumps(failures, indent=1) + "\n")
 
     def failures(self) -> dict[str, str]:
-        """Return the reasons by trajectory."""
+        """Return by trajectory why it is in no figure: it failed, or it is not finished."""
         path = self.folder / "failures.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+        failed: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        return {
+            name: failed.get(name) or "it is not finished: the same command goes on with it"
+            for task, number in self._expected()
+            if not self._finished(name := f"{task}/{number:02d}", self.records(task, number))
+        }
+
+    def records(self, task: str, number: int) -> Sequence[Record]:
+        """Return the written steps of a trajectory."""
+        path = trajectory_path(self.folder, task, number)
+        return _read(path, path.stat().st_size) if path.exists() else ()
 
     def fingerprints(self) -> dict[str, str]:
-        """Return the fingerprint of each task's data, from the first written step."""
+        """Return the fingerprint of each task's data.
+
+        Raises
+        ------
+        ConfigError
+            The steps of one task are of different data.
+        """
         found: dict[str, str] = {}
-        for path in sorted(self.folder.glob("trajectories/*/*.jsonl")):
-            if path.parent.name not in found and (first := next(read_records(path), None)):
-                found[path.parent.name] = first.state.fingerprint
+        for task, number in self._expected():
+            for record in self.records(task, number):
+                fingerprint = record.state.fingerprint
+                if found.setdefault(task, fingerprint) != fingerprint:
+                    raise ConfigError(
+                        f"{self.folder} holds steps of {task} on different data "
+                        f"({found[task]} and {fingerprint}), whose scores do not compare."
+                    )
         return found
+
+    def partial(self) -> list[str]:
+        """Return the tasks whose real data were prepared without some raw files."""
+        firsts = ((task, self.records(task, number)) for task, number in self._expected())
+        return sorted({task for task, rows in firsts if rows and rows[0].info.get("partial")})
 
     def trajectories(self) -> Iterator[Trajectory]:
         """Yield what each finished trajectory came to, read from its steps."""
-        failed = self.failures()
-        for task in self.protocol.tasks:
-            for number in range(self.protocol.trajectories):
-                path = trajectory_path(self.folder, task, number)
-                if path.exists() and f"{task}/{number:02d}" not in failed:
-                    records = list(read_records(path))
-                    if records:
-                        yield _trajectory(task, number, records)
+        regraded = self.regraded()
+        for task, number in self._expected():
+            records, name = self.records(task, number), f"{task}/{number:02d}"
+            if self._finished(name, records):
+                steps = regraded.get("steps", {}).get(name, {})
+                ends = regraded.get("ends", {}).get(task)
+                yield _trajectory(task, number, records, steps, ends)
+
+    def regraded(self) -> dict[str, Any]:
+        """Return what grading again came to; empty if that was not done."""
+        path = self.folder / REGRADED
+        values: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        return values
 
     def summary(self) -> Summary:
         """Return all figures, computed from the written steps."""
+        self.fingerprints()
         return summarise(list(self.trajectories()), self.failures(), _splits(self.protocol.tasks))
 
+    def _expected(self) -> Iterator[tuple[str, int]]:
+        for task in self.protocol.tasks:
+            for number in range(self.protocol.trajectories):
+                yield task, number
 
-def open_results(folder: Path, protocol: Protocol | None = None) -> Results:
+    def _finished(self, name: str, records: Sequence[Record]) -> bool:
+        if not records:
+            return False
+        higher_is_better = metric_of(load_task(name.partition("/")[0])).higher_is_better
+        return next_node(self.protocol, name, records, higher_is_better) is None
+
+
+def open_results(folder: Path, protocol: Protocol | None = None, command: str = "") -> Results:
     """Open a benchmark's folder, making it for a new protocol.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    protocol
+        What is to be run; None: whatever is there.
+    command
+        What was typed, to be kept.
 
     Raises
     ------
@@ -99,9 +152,21 @@ def open_results(folder: Path, protocol: Protocol | None = None) -> Results:
     if protocol is None:
         raise ConfigError(f"{folder} holds no benchmark.")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "surroundings.json").write_text(json.dumps(surroundings(), indent=1) + "\n")
+    found = {"command": command, **surroundings()}
+    (folder / "surroundings.json").write_text(json.dumps(found, indent=1) + "\n")
     protocol.save(path)
     return Results(folder, protocol)
+
+
+def trajectory_path(folder: Path, task: str, number: int) -> Path:
+    """Return the file of a trajectory."""
+    return folder / "trajectories" / task / f"{number:02d}.jsonl"
+
+
+@functools.lru_cache(maxsize=512)
+def _read(path: Path, size: int) -> tuple[Record, ...]:
+    """Read a file that is only ever appended to: with the same size it is the same."""
+    return tuple(replace(record, messages=None) for record in read_records(path))  # they are long
 
 
 def _splits(tasks: Sequence[str]) -> dict[str, list[str]]:
@@ -111,34 +176,73 @@ def _splits(tasks: Sequence[str]) -> dict[str, list[str]]:
     return splits if len(splits) == 1 else {**splits, "held-in and held-out": list(tasks)}
 
 
-def _trajectory(task: str, number: int, records: Sequence[Record]) -> Trajectory:
-    infos = [record.info for record in records]
-    ran = [info for info in infos if info["outcome"] in _RUN_OUTCOMES]
-    higher_is_better = metric_of(load_task(task)).higher_is_better
-    initial = float(infos[0]["initial_score"])
+def _trajectory(
+    task_id: str,
+    number: int,
+    records: Sequence[Record],
+    regraded: Mapping[str, Mapping[str, Any]],
+    ends: Sequence[float] | None,
+) -> Trajectory:
+    task, infos = load_task(task_id), [record.info for record in records]
+    higher_is_better = metric_of(task).higher_is_better
+    initial, reference = ends or (infos[0]["initial_score"], infos[0]["reference_score"])
+    steps = [
+        regraded.get(str(i), record.info if record.submission else {"score": None})
+        for i, record in enumerate(records)
+    ]
+    scores = tuple(step["score"] for step in steps)
     pick = max if higher_is_better else min
-    bests = [float(info["best_score"]) for info in infos if info["best_score"] is not None]
+    best = pick([initial, *(score for score in scores if score is not None)])
+    stands = _standing(task_id, infos[0], best)
     return Trajectory(
-        task=task,
+        task=task_id,
         number=number,
         higher_is_better=higher_is_better,
         initial=initial,
-        reference=float(infos[0]["reference_score"]),
-        scores=tuple(info["score"] if info["outcome"] == "scored" else None for info in infos),
-        best=pick([initial, *bests]),
+        reference=reference,
+        scores=scores,
+        best=best,
         outcomes=tuple(str(info["outcome"]) for info in infos),
         failures=tuple(
-            str(info["run_reason"] or info["run_status"])
-            for info in ran
-            if info["outcome"] != "scored"
+            kind for info, score in zip(infos, scores, strict=True) if (kind := _kind(info, score))
         ),
-        seconds=sum(float(record.resources.get("total_s", 0.0)) for record in records),
-        tokens=int(
-            sum(
-                record.resources.get(kind, 0)
-                for record in records
-                for kind in ("prompt_tokens", "completion_tokens")
-            )
+        runs=sum(bool(info["run_status"]) for info in infos),
+        reward=sum(record.reward for record in records),
+        seconds=_total(records, "total_s", "policy_s"),
+        tokens=int(_total(records, "prompt_tokens", "completion_tokens", "editor_tokens")),
+        cost=_total(records, "cost", "editor_cost"),
+        medal=stands.medal if stands else None,
+        percentile=stands.percentile if stands else None,
+        also=next(
+            (
+                {name: step[f"also_{name}"] for name in task.also if f"also_{name}" in step}
+                for step in steps
+                if step["score"] == best
+            ),
+            {},
         ),
-        cost=sum(float(record.resources.get("cost", 0.0)) for record in records),
     )
+
+
+def _standing(task_id: str, info: Mapping[str, Any], best: float) -> Standing | None:
+    """Return where the best score stands; only whole real data may be compared with a board."""
+    if info["variant"] != "real" or info.get("partial"):
+        return None
+    task = load_task(task_id)
+    return standing(task, best, metric_of(task))
+
+
+def _kind(info: Mapping[str, Any], score: float | None) -> str:
+    """Return how a step failed; empty if it did not."""
+    if info["outcome"] == "invalid":
+        return "invalid action"
+    if not info["run_status"]:
+        return "no editor" if info["outcome"] == "corner_case" else ""
+    if score is not None:
+        return ""
+    status = str(info["run_status"])
+    return "invalid submission" if status == "ok" else status.replace("_", " ")
+
+
+def _total(records: Sequence[Record], *names: str) -> float:
+    return sum(float(record.resources.get(name, 0.0)) for record in records for name in names)

@@ -12,9 +12,11 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
-__all__ = ["SCAFFOLDS", "Node"]
+from benchmarks.protocol import Protocol
+from mlagent_gym import Record
+
+__all__ = ["SCAFFOLDS", "Node", "journal_of", "next_node"]
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,56 @@ class Node:
     """Whether the step's script failed or was no action."""
     ended: bool
     """Whether the episode ended here."""
+    seconds: float = 0.0
+    """Of the step."""
 
     @classmethod
-    def of(cls, step: int, parent: int, info: Mapping[str, Any], ended: bool) -> Node:
-        """Make a node from a step's info."""
-        graded = info["outcome"] in ("", "scored", "non_edit")
-        return cls(step, parent, info["score"] if graded else None, not graded, ended)
+    def of(cls, step: int, record: Record) -> Node:
+        """Make a node from the record of a step."""
+        info = record.info
+        graded = info["outcome"] in ("scored", "non_edit")
+        return cls(
+            step,
+            int(info["parent"]),
+            score=info["score"] if graded else None,
+            failed=not graded,
+            ended=record.terminated or record.truncated,
+            seconds=record.next_state.elapsed_s - record.state.elapsed_s,
+        )
 
 
 Scaffold = Callable[[Sequence[Node], bool, random.Random], Node | None]
+
+
+def journal_of(records: Sequence[Record]) -> list[Node]:
+    """Return the states that some steps went through, the start first."""
+    initial = records[0].info["initial_score"] if records else None
+    start = Node(0, -1, initial, failed=False, ended=False)
+    return [start, *(Node.of(step, record) for step, record in enumerate(records, start=1))]
+
+
+def next_node(
+    protocol: Protocol, name: str, records: Sequence[Record], higher_is_better: bool
+) -> Node | None:
+    """Return the state a trajectory goes on from; None if it is finished.
+
+    Parameters
+    ----------
+    protocol
+        Says how long trajectories are, and which scaffold chooses.
+    name
+        Of the trajectory; seeds the choice.
+    records
+        Its steps so far.
+    higher_is_better
+        Direction of the metric.
+    """
+    journal = journal_of(records)
+    spent_s = sum(node.seconds for node in journal)
+    if len(records) >= protocol.max_steps or spent_s >= protocol.max_seconds:
+        return None
+    rng = random.Random(f"{name}/{len(journal)}")
+    return SCAFFOLDS[protocol.scaffold](journal, higher_is_better, rng)
 
 
 def last_state(journal: Sequence[Node], higher_is_better: bool, rng: random.Random) -> Node | None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlagent_gym import parse
+from mlagent_gym import RecordEpisode, parse
 
 __all__ = ["GarbageError", "StepRequest", "StepResult", "Stepper", "step_key"]
 
@@ -40,6 +40,8 @@ class StepRequest:
     """Seed of a new episode."""
     keep_state: bool = False
     """Save the state after the step and return it."""
+    record: bool = False
+    """Return the step's `Record`; a submission it graded is kept in the store."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class StepResult:
     """The scalars of the environment's info."""
     state: Mapping[str, Any] | None
     """State after the step, when it was asked for."""
+    record: str | None = None
+    """The step as a line of a recording, when it was asked for."""
 
 
 class Stepper:
@@ -92,6 +96,8 @@ class Stepper:
             self._drop(env_id)
 
     def _run(self, env: Any, request: StepRequest) -> StepResult:
+        if request.record:
+            env = RecordEpisode(env, None)
         options = None if request.state is None else {"state": dict(request.state)}
         _, info = env.reset(seed=request.seed, options=options)
         reward, terminated, truncated = 0.0, False, False
@@ -112,6 +118,7 @@ class Stepper:
             truncated=bool(truncated),
             info=_scalars(info),
             state=state,
+            record=env.record.to_json() if request.record and env.record else None,
         )
 
     def _env(self, env_id: str) -> Any:
@@ -144,6 +151,7 @@ def step_key(request: StepRequest) -> str:
         request.seed if state is None else 0,
         action,
         request.keep_state,
+        request.record,
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
