@@ -37,6 +37,8 @@ class Resources:
     """Wall-clock seconds of grading."""
     total_s: float = field(default=0.0, compare=False)
     """Wall-clock seconds of the whole step."""
+    queued_s: float = field(default=0.0, compare=False)
+    """Of `act_s`, the seconds the script waited for its turn."""
     cpu_s: float = field(default=0.0, compare=False)
     """Processor seconds of the script."""
     peak_memory_mb: float = field(default=0.0, compare=False)
@@ -57,6 +59,7 @@ def resources_of(effect: Effect, *, act_s: float, grade_s: float, total_s: float
         act_s=act_s,
         grade_s=grade_s,
         total_s=total_s,
+        queued_s=run.queued_s,
         cpu_s=run.cpu_s,
         peak_memory_mb=run.peak_memory_mb,
         written_mb=run.written_mb,

@@ -24,6 +24,7 @@ exceptions marked *agent* never leave ``step``. The others say what to do next.
     ├── EndpointError             endpoint: a language model did not answer; ends no episode
     ├── MachineError              machine: never becomes a reward
     │   ├── SandboxError
+    │   ├── CapacityError
     │   ├── MissingPackageError
     │   └── DiskFullError
     ├── WorkspaceError            agent: a path or file that must not be touched
@@ -35,6 +36,7 @@ from __future__ import annotations
 __all__ = [
     "BlobCorruptError",
     "BlobMissingError",
+    "CapacityError",
     "ConfigError",
     "DataCorruptError",
     "DataError",
@@ -133,6 +135,10 @@ class MachineError(MLAgentError):
 
 class SandboxError(MachineError):
     """A script could not be run as promised."""
+
+
+class CapacityError(MachineError):
+    """A run asks for more than the machine has."""
 
 
 class MissingPackageError(MachineError):

@@ -62,6 +62,8 @@ class Run:
     reason: str = ""
     """Why the run was stopped, or how it failed; empty when it is ok."""
     wall_s: float = 0.0
+    queued_s: float = 0.0
+    """Waited for its turn; not part of `wall_s`."""
     cpu_s: float = 0.0
     peak_memory_mb: float = 0.0
     """Of all processes together; memory that n processes share counts 1/n for each."""

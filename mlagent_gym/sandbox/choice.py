@@ -15,7 +15,7 @@ __all__ = ["EXECUTORS", "make_executor"]
 EXECUTORS = ("auto", "warm", "cold", "unsafe")
 
 
-def make_executor(name: str = "auto", *, cache: Path | None = None) -> Executor:
+def make_executor(name: str = "auto", *, cache: Path | None = None, gpus: int = 0) -> Executor:
     """Return an executor by its name.
 
     Parameters
@@ -27,6 +27,9 @@ def make_executor(name: str = "auto", *, cache: Path | None = None) -> Executor:
     cache
         Folder of known runs, which are replayed instead of made again; None: every
         script is run. See `CachingExecutor`.
+    gpus
+        How many graphics processors each script gets for itself, of those that
+        ``CUDA_VISIBLE_DEVICES`` lets this process use.
 
     Raises
     ------
@@ -38,5 +41,8 @@ def make_executor(name: str = "auto", *, cache: Path | None = None) -> Executor:
     if name not in EXECUTORS:
         raise ConfigError(f"There is no executor {name!r}; known: {', '.join(EXECUTORS)}.")
     level = "none" if name == "unsafe" else best_level()
-    executor = SandboxExecutor(level, warm=name in ("auto", "warm"))
-    return executor if cache is None else CachingExecutor(executor, cache)
+    executor = SandboxExecutor(level, warm=name in ("auto", "warm"), gpus=gpus)
+    if cache is None:
+        return executor
+    # Numbers differ in their last digits from one kind of processor to the other.
+    return CachingExecutor(executor, cache / f"gpus-{gpus}" if gpus else cache)

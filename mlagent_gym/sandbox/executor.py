@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import socket
@@ -12,15 +13,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mlagent_gym import beneath
-from mlagent_gym.errors import SandboxError
+from mlagent_gym.errors import CapacityError, SandboxError
 from mlagent_gym.executor import Limits, Run, RunStatus
 from mlagent_gym.sandbox.broker_client import BrokerSpec, connect, join, name_of
 from mlagent_gym.sandbox.environment import script_environment
 from mlagent_gym.sandbox.merge import merge
 from mlagent_gym.sandbox.preload import PRELOAD
+from mlagent_gym.sandbox.runtime import gpus as machine_gpus
 from mlagent_gym.sandbox.runtime import view, wire
+from mlagent_gym.sandbox.runtime.gpus import Gpu
 from mlagent_gym.sandbox.runtime.orders import Order, Report
-from mlagent_gym.sandbox.visible import gpu_devices, interpreter_folders, own_folders
+from mlagent_gym.sandbox.runtime.slots import Demand
+from mlagent_gym.sandbox.visible import interpreter_folders, own_folders
 
 __all__ = ["SandboxExecutor"]
 
@@ -28,6 +32,7 @@ SHOWN_AS = "/mlagent"
 """What scripts see as the parent of their workspace and of the data."""
 
 _GRACE_S = 60.0
+_NUMBERS = itertools.count()
 
 
 class SandboxExecutor:
@@ -35,6 +40,10 @@ class SandboxExecutor:
 
     Objects are cheap: the processes behind them are shared by all executors of the same
     kind on the machine. One object may be used from several threads.
+
+    All runs of a kind share the machine's cores, memory and graphics processors: a run takes
+    as many cores as it has threads, its limit of memory, and `gpus`, or waits until they
+    are free. Executors wait in turns, so that one with many runs does not starve the others.
 
     Parameters
     ----------
@@ -48,9 +57,13 @@ class SandboxExecutor:
         Modules the preloaded interpreter imports.
     visible
         Further folders that scripts may read, with a library or a model, say.
-    slots
-        How many scripts run at a time, of all executors of this kind on the machine; the
-        others wait, each process in turn. None: as many as there are cores for.
+    gpus
+        How many graphics processors each script gets for itself, of those that
+        ``CUDA_VISIBLE_DEVICES`` lets this process use; it sees no others.
+    cores, memory_mb
+        How much all runs may take together; None: what the machine, or the container, has.
+    devices
+        The machine's graphics processors; None: those that are found.
     """
 
     def __init__(
@@ -61,7 +74,10 @@ class SandboxExecutor:
         threads: int = 1,
         preload: tuple[str, ...] = PRELOAD,
         visible: tuple[str, ...] = (),
-        slots: int | None = None,
+        gpus: int = 0,
+        cores: int | None = None,
+        memory_mb: int | None = None,
+        devices: tuple[Gpu, ...] | None = None,
     ):
         self._settings = {
             "level": level,
@@ -69,11 +85,16 @@ class SandboxExecutor:
             "threads": threads,
             "preload": preload,
             "visible": visible,
-            "slots": slots,
+            "gpus": gpus,
+            "cores": cores,
+            "memory_mb": memory_mb,
+            "devices": devices,
         }
         self._level = level
         self._warm = warm
         self._threads = threads
+        self._gpus = gpus
+        self._number = next(_NUMBERS)
         self._own_view = level == "ns"
         confined = level != "none"
         home = view.HOME if self._own_view else "/"
@@ -81,10 +102,12 @@ class SandboxExecutor:
         self._spec = BrokerSpec(
             level=level,
             python=sys.executable,
-            slots=max((os.cpu_count() or 1) // threads, 1) if slots is None else slots,
+            cores=cores or 0,
+            memory_mb=memory_mb or 0,
+            gpus=machine_gpus.find() if devices is None else devices,
             environment=tuple(environment.items()),
             preload=preload if warm else (),
-            visible=(*interpreter_folders(), *gpu_devices(), *visible) if confined else (),
+            visible=(*interpreter_folders(), *visible) if confined else (),
             hidden=own_folders() if confined else (),
         )
         self._lease: socket.socket | None = None
@@ -105,7 +128,7 @@ class SandboxExecutor:
         temporary = None if self._own_view else Path(tempfile.mkdtemp(prefix="mlagent-run-"))
         try:
             order = self._order(script, workspace, data, limits, seed, temporary)
-            report = self._carry_out(order, lease)
+            report, queued_s = self._carry_out(order, lease)
         finally:
             if temporary is not None:
                 beneath.delete(temporary)
@@ -119,6 +142,7 @@ class SandboxExecutor:
             cpu_s=report.cpu_s,
             peak_memory_mb=report.peak_memory_mb,
             written_mb=report.written_mb,
+            queued_s=queued_s,
             sandbox=self._level,
         )
 
@@ -177,11 +201,25 @@ class SandboxExecutor:
             niceness=os.getpriority(os.PRIO_PROCESS, 0),
         )
 
-    def _carry_out(self, order: Order, lease: socket.socket) -> Report:
+    def _demand(self, memory_mb: int) -> Demand:
+        usable = machine_gpus.usable(self._spec.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return Demand(self._threads, memory_mb, self._gpus, usable)
+
+    def _carry_out(self, order: Order, lease: socket.socket) -> tuple[Report, float]:
+        asked = {
+            "client": self._number,
+            "demand": asdict(self._demand(order.memory_mb)),
+            "order": asdict(order),
+        }
         with join(lease) as connection:
             try:
-                wire.send(connection, asdict(order))
-                wire.receive(connection)  # its turn has come
+                wire.send(connection, asked)
+                turn, _ = wire.receive(connection)
+                if refusal := turn.get("refused"):
+                    raise CapacityError(
+                        f"This run cannot be made on this machine: {refusal}. Ask for less, or "
+                        "use a larger machine."
+                    )
                 connection.settimeout(math.ceil(order.wall_s) + _GRACE_S)
                 message, descriptors = wire.receive(connection)
             except TimeoutError:
@@ -191,13 +229,13 @@ class SandboxExecutor:
         report = Report(**message)
         try:
             if report.fault:
-                raise SandboxError(f"The script could not be run: {report.fault}")
+                raise SandboxError(f"The script could not be run: {report.fault}. Try again.")
             for changes in descriptors:
                 merge(changes, Path(order.workspace), max_bytes=order.disk_mb * 2**20)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-        return report
+        return report, turn["queued_s"]
 
 
 def _is_closed(connection: socket.socket) -> bool:

@@ -103,7 +103,7 @@ def _copy(source: int, target: int, name: str, status: os.stat_result, budget: l
                 if budget[0] < 0:
                     raise SandboxError(
                         "A run changed more than its limit allows."
-                        " Try again with a higher limit of files."
+                        " Give it a higher limit of disk_mb."
                     )
                 _copy_extent(reading, writing, start, end)
             os.ftruncate(writing, status.st_size)

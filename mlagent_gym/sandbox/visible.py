@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
-__all__ = ["gpu_devices", "interpreter_folders", "own_folders"]
-
-_DEVICES = ("nvidia*", "nvidia-caps/*", "kfd", "dri/renderD*")
+__all__ = ["interpreter_folders", "own_folders"]
 
 
 def interpreter_folders() -> tuple[str, ...]:
@@ -25,9 +22,3 @@ def own_folders() -> tuple[str, ...]:
     """Return the folders of this project, where the answers could be made from."""
     root = Path(__file__).parents[2]
     return tuple(str(root / name) for name in ("mlagent_gym", "mlagent_train"))
-
-
-def gpu_devices() -> tuple[str, ...]:
-    """Return the device files of graphics processors."""
-    found = [path for pattern in _DEVICES for path in Path("/dev").glob(pattern)]
-    return tuple(sorted(str(path) for path in found if os.access(path, os.R_OK | os.W_OK)))

@@ -12,18 +12,38 @@ import signal
 import socket
 import time
 import traceback
-from typing import NoReturn
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn, TypeVar
 
-from . import confinement, warden, wire
+from . import confinement, machine, warden, wire
 from .identities import Identity, Pool
 from .kinds import make_cell
 from .nursery import Nursery
-from .orders import Setting
+from .orders import Order, Setting
+from .slots import Demand, Grant, Slots
 from .turns import Turns, client_of
 
-__all__ = ["serve"]
+__all__ = ["next_of", "serve"]
+
+T = TypeVar("T")
 
 _BACKLOG = 1024
+_POLL_S = 1.0
+_POLL_WHILE_RUNS_WAIT_S = 0.1  # for what another broker gives back
+_WHOLE_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """A run that was asked for."""
+
+    connection: socket.socket
+    client: Hashable
+    demand: Demand
+    order: Order
+    since_s: float
 
 
 def serve(listening: socket.socket, setting: Setting) -> None:
@@ -51,20 +71,27 @@ def serve(listening: socket.socket, setting: Setting) -> None:
     poller = select.poll()
     poller.register(listening, select.POLLIN)
     poller.register(waking, select.POLLIN)
-    pool = Pool(setting.slots, exchange=setting.level == "ns")
+    cores = setting.cores or machine.cores()
+    memory_mb = setting.memory_mb or machine.memory_mb()
+    slots = Slots(cores, memory_mb, setting.gpus, Path(setting.lock).parent)
+    pool = Pool(cores, exchange=setting.level == "ns")
     nursery = Nursery(setting) if setting.preload else None
     leases: dict[int, socket.socket] = {}
-    wardens: dict[int, Identity] = {}
-    turns = Turns()
+    wardens: dict[int, tuple[Identity, Grant]] = {}
+    turns: Turns[_Waiting] = Turns()
+    waiting: dict[int, _Waiting] = {}
     idle_since = time.monotonic()
     while True:
-        ready = [descriptor for descriptor, _ in poller.poll(1000)]
+        timeout_s = _POLL_WHILE_RUNS_WAIT_S if waiting else _POLL_S
+        ready = [descriptor for descriptor, _ in poller.poll(timeout_s * 1000)]
         if waking.fileno() in ready:
             with contextlib.suppress(BlockingIOError):
                 waking.recv(4096)
         for pid in _ended():
             if pid in wardens:
-                pool.give_back(wardens.pop(pid))
+                identity, grant = wardens.pop(pid)
+                pool.give_back(identity)
+                slots.give_back(grant)
         if nursery is not None:
             nursery.look_after()
         if listening.fileno() in ready:
@@ -78,17 +105,28 @@ def serve(listening: socket.socket, setting: Setting) -> None:
             if descriptor in leases:
                 connection = leases.pop(descriptor)
                 poller.unregister(descriptor)
-                if _has_spoken(connection):
-                    turns.add(client_of(connection), connection)
-                else:
+                asked = _hear(connection, slots)
+                if asked is None:
                     connection.close()
-        while turns and len(wardens) < setting.slots:
-            connection = turns.take()
+                else:
+                    turns.add(asked.client, asked)
+                    waiting[descriptor] = asked
+                    poller.register(connection, select.POLLRDHUP)
+            elif descriptor in waiting:  # whoever asked has gone
+                gone = waiting.pop(descriptor)
+                poller.unregister(descriptor)
+                turns.drop(gone)
+                gone.connection.close()
+        while (taken := next_of(turns, slots, lambda one: one.demand)) is not None:
+            first, grant = taken
+            descriptor = first.connection.fileno()
+            poller.unregister(descriptor)
+            del waiting[descriptor]
             identity = pool.take()
-            others = [*leases.values(), *turns, listening]
-            wardens[_fork_warden(connection, others, setting, identity)] = identity
-            connection.close()
-        if leases or wardens:
+            others = [*leases.values(), *(one.connection for one in turns), listening]
+            wardens[_fork_warden(first, others, setting, identity, grant)] = identity, grant
+            first.connection.close()
+        if leases or wardens or waiting:
             idle_since = time.monotonic()
         elif time.monotonic() - idle_since > setting.linger_s and _closed(listening, setting):
             if nursery is not None:
@@ -96,31 +134,83 @@ def serve(listening: socket.socket, setting: Setting) -> None:
             return
 
 
-def _has_spoken(connection: socket.socket) -> bool:
+def _hear(connection: socket.socket, slots: Slots) -> _Waiting | None:
+    """Return what is asked for; None if nothing is, or if it can never be had."""
     try:
-        return bool(connection.recv(1, socket.MSG_PEEK))
-    except ConnectionResetError:
-        return False
+        connection.settimeout(_WHOLE_WITHIN_S)
+        message, descriptors = wire.receive(connection)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        demand = Demand(**message["demand"])
+        if refusal := slots.refusal(demand):
+            wire.send(connection, {"refused": refusal})
+            return None
+        connection.settimeout(None)
+        client = client_of(connection), message["client"]
+        order = Order(**message["order"])
+    except (wire.ClosedError, TimeoutError):
+        return None
+    return _Waiting(connection, client, demand, order, time.monotonic())
+
+
+def next_of(
+    turns: Turns[T], slots: Slots, demand_of: Callable[[T], Demand]
+) -> tuple[T, Grant] | None:
+    """Return who may run now, and what it was given.
+
+    Those that want no graphics processor pass the ones that wait for nothing else.
+    """
+    gpus_awaited = False
+
+    def give(one: T) -> Grant | None:
+        nonlocal gpus_awaited
+        demand = demand_of(one)
+        if gpus_awaited and demand.gpus:
+            return None
+        grant = slots.take(demand)
+        gpus_awaited |= grant is None and demand.gpus > 0
+        return grant
+
+    def waits_for_gpus(one: T) -> bool:
+        demand = demand_of(one)
+        return demand.gpus > 0 and not slots.is_full_for(demand)
+
+    return turns.take(give, waits_for_gpus)
 
 
 def _fork_warden(
-    connection: socket.socket, others: list[socket.socket], setting: Setting, identity: Identity
+    run: _Waiting,
+    others: Iterable[socket.socket],
+    setting: Setting,
+    identity: Identity,
+    grant: Grant,
 ) -> int:
     child = os.fork()
     if child == 0:
-        _be_warden(connection, others, setting, identity)
+        _be_warden(run, others, setting, identity, grant)
     return child
 
 
 def _be_warden(
-    connection: socket.socket, others: list[socket.socket], setting: Setting, identity: Identity
+    run: _Waiting,
+    others: Iterable[socket.socket],
+    setting: Setting,
+    identity: Identity,
+    grant: Grant,
 ) -> NoReturn:
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for other in others:
             other.close()
-        warden.serve(connection, functools.partial(make_cell, setting, identity))
+        order = replace(
+            run.order,
+            devices=grant.devices,
+            environment=run.order.environment | grant.environment,
+        )
+        queued_s = time.monotonic() - run.since_s
+        make = functools.partial(make_cell, setting, identity)
+        warden.serve(run.connection, order, make, queued_s=queued_s)
     except BaseException:
         traceback.print_exc()
     finally:

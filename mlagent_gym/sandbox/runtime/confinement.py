@@ -72,6 +72,7 @@ def confine_by_landlock(
         *((place, landlock.READ) for place in _FACTS),
         *((f"/dev/{name}", landlock.DEVICE) for name in ("null", "zero", "full")),
         *((f"/dev/{name}", landlock.READ) for name in ("random", "urandom")),
+        *((path, landlock.DEVICE) for path in order.devices),
         (order.data, landlock.READ),
         (order.workspace, landlock.READ_WRITE),
         (order.temporary, landlock.READ_WRITE),

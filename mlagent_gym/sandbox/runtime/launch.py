@@ -8,6 +8,10 @@ import os
 import signal
 import socket
 import sys
+from typing import Any
+
+from .gpus import Gpu
+from .orders import Setting
 
 __all__ = ["broker", "zygote"]
 
@@ -16,11 +20,10 @@ def broker() -> None:
     """Become a daemon and serve orders; the argument is JSON with a `broker.Setting`."""
     from . import system
     from .broker import serve
-    from .orders import Setting
 
     options = json.loads(sys.argv[1])
     listening = socket.socket(fileno=options.pop("listening"))
-    setting = Setting(**options)
+    setting = _setting(options)
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)  # it also serves others than who starts it
     if setting.level == "ns":
@@ -41,13 +44,17 @@ def broker() -> None:
 
 def zygote() -> None:
     """Preload and fork scripts; the argument is JSON with what `zygote.serve` needs."""
-    from .orders import Setting
     from .zygote import serve
 
     options = json.loads(sys.argv[1])
     listening = socket.socket(fileno=options["listening"])
     control = socket.socket(fileno=options["control"])
-    serve(listening, control, Setting(**options["setting"]))
+    serve(listening, control, _setting(options["setting"]))
+
+
+def _setting(options: dict[str, Any]) -> Setting:
+    gpus = tuple(Gpu(one["name"], tuple(one["devices"])) for one in options.pop("gpus"))
+    return Setting(**options, gpus=gpus)
 
 
 def _enter_namespaces() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from . import system, wire
 from .cells import PreparationError
+from .gpus import HIDDEN
 from .huge_pages import ENVIRONMENT
 from .orders import Order, Setting
 
@@ -24,6 +25,8 @@ BOOT = (
     "launch.{entry}()"
 )
 _WAIT_AFTER_DEATH_S = 1.0
+_ASK_THE_DRIVER = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+"""Lets libraries count graphics processors at import without starting to use one."""
 
 
 class ShadowedError(Exception):
@@ -148,7 +151,7 @@ class Nursery:
             [setting.python, "-c", boot, folder, json.dumps(options)],
             stdin=subprocess.DEVNULL,
             cwd="/",
-            env=setting.environment | ENVIRONMENT,
+            env=setting.environment | HIDDEN | ENVIRONMENT | _ASK_THE_DRIVER,
             pass_fds=(self._listening.fileno(), theirs.fileno()),
             preexec_fn=None if os.getuid() == 0 else system.keep_capabilities_over_exec,
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .gpus import Gpu
+
 __all__ = ["Order", "Report", "Setting"]
 
 
@@ -34,6 +36,8 @@ class Order:
     kept_output_kb: int
     niceness: int
     """Of whoever asks, whatever that of the broker is."""
+    devices: tuple[str, ...] = ()
+    """Device files of the graphics processors the run was given."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,12 @@ class Setting:
     """File that clients lock while they look for a broker or start one."""
     linger_s: float
     """How long to wait for the next client."""
-    slots: int
-    """How many runs there may be at a time; the others wait, each client in turn."""
+    cores: int
+    """How many all runs may take together; 0: as many as there are."""
+    memory_mb: int
+    """How much all runs may take together; 0: as much as there is."""
+    gpus: tuple[Gpu, ...]
+    """The machine's graphics processors."""
     python: str
     environment: dict[str, str]
     """Of the preloaded interpreter."""

@@ -57,7 +57,7 @@ def build_base(root: str, visible: tuple[str, ...], hidden: tuple[str, ...]) -> 
     root
         An empty folder.
     visible
-        Folders and device files to show, beside the system's own.
+        Folders to show, beside the system's own.
     hidden
         Folders below these that are shown empty.
     """
@@ -67,14 +67,11 @@ def build_base(root: str, visible: tuple[str, ...], hidden: tuple[str, ...]) -> 
     for path in (*_SYSTEM, *_SETTINGS):
         _show(root, path)
     for path in visible:
-        _show(root, path, devices=path.startswith("/dev/"))
+        _show(root, path)
     for path in hidden:
         if os.path.isdir(root + path):
             mounts.mount("tmpfs", root + path, "tmpfs", _TEMPORARY_FS, "size=4k,mode=555")
-    for name in _DEVICES:
-        _show(root, f"/dev/{name}", devices=True)
-    for name, end in _LINKS.items():
-        os.symlink(f"/proc/self/fd{end}", f"{root}/dev/{name}")
+    _show_devices(root, ())
     with open(f"{root}/etc/passwd", "w") as file:
         file.write("root:x:0:0::/:/bin/sh\n")
         file.writelines(f"agent:x:{uid}:{uid}::{HOME}:/bin/sh\n" for uid in _plausible_ids())
@@ -116,6 +113,8 @@ def enter(root: str, order: Order, *, owner: int, users: int | None) -> Scratch:
     _overlay(order.workspace, root + WORKSPACE, scratch, owner, users)
     _cover(f"{scratch}/tmp", root + TEMPORARY)
     mounts.detach(scratch)
+    if order.devices:
+        _add_devices(root, order.devices)
     home = root + HOME
     os.mkdir(home)
     os.chown(home, owner, owner)
@@ -128,6 +127,22 @@ def enter(root: str, order: Order, *, owner: int, users: int | None) -> Scratch:
         os.open(SHARED_MEMORY, os.O_RDONLY | os.O_CLOEXEC),
         os.open("/proc", os.O_RDONLY | os.O_CLOEXEC),
     )
+
+
+def _show_devices(root: str, more: tuple[str, ...]) -> None:
+    for path in (*(f"/dev/{name}" for name in _DEVICES), *more):
+        _show(root, path, devices=True)
+    for name, end in _LINKS.items():
+        os.symlink(f"/proc/self/fd{end}", f"{root}/dev/{name}")
+
+
+def _add_devices(root: str, devices: tuple[str, ...]) -> None:
+    """Cover the base's devices, which all runs share, by a run's own."""
+    place = root + "/dev"
+    mounts.mount("tmpfs", place, "tmpfs", mounts.NO_SUID, "size=64k,mode=755")
+    os.mkdir(root + SHARED_MEMORY)
+    _show_devices(root, devices)
+    mounts.set_read_only(place, devices=True, recursive=False)
 
 
 def _cover(source: str, target: str) -> None:

@@ -35,24 +35,30 @@ class _Stop(Exception):  # noqa: N818 - an end, not an error
         self.reason = reason
 
 
-def serve(connection: socket.socket, make_cell: Callable[[Order, int], Cell]) -> None:
-    """Carry out the one order that comes over a connection, and report.
+def serve(
+    connection: socket.socket,
+    order: Order,
+    make_cell: Callable[[Order, int], Cell],
+    *,
+    queued_s: float,
+) -> None:
+    """Carry out an order, and report.
 
     Parameters
     ----------
     connection
         To the client; when it breaks, the run ends.
+    order
+        The run.
     make_cell
         Starts an order's script, writing to a descriptor.
+    queued_s
+        How long the run has waited for its turn.
     """
     try:
-        message, descriptors = wire.receive(connection)
-        wire.send(connection, {"begun": True})
+        wire.send(connection, {"queued_s": queued_s})
     except wire.ClosedError:
         return
-    for descriptor in descriptors:
-        os.close(descriptor)
-    order = Order(**message)
     reading, writing = os.pipe2(os.O_CLOEXEC)
     try:
         cell = make_cell(order, writing)

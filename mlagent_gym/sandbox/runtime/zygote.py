@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from . import confinement, processes, script, system, view, wire
+from . import confinement, gpus, processes, script, system, view, wire
 from .huge_pages import use_huge_pages
 from .orders import Order, Setting
 
@@ -47,6 +47,8 @@ class _Past:
     """Memory that copies inherit."""
     processes: int
     """Descriptor of our own process namespace."""
+    touched_gpu: bool
+    """Whether a library has used a graphics processor at import, so that no copy can."""
 
 
 def serve(listening: socket.socket, control: socket.socket, setting: Setting) -> None:
@@ -77,6 +79,7 @@ def serve(listening: socket.socket, control: socket.socket, setting: Setting) ->
         setting=setting,
         memory_bytes=_own_memory(),
         processes=os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC),
+        touched_gpu=gpus.touched(),
     )
     wire.send(control, {"ready": True})
     children: dict[int, socket.socket] = {}
@@ -142,7 +145,7 @@ def _take(
     output = descriptors[0]
     init = descriptors[1] if len(descriptors) > 1 else None
     try:
-        if _shadows(order.workspace, past.names):
+        if _shadows(order.workspace, past.names) or (order.devices and past.touched_gpu):
             wire.send(connection, {"shadowed": True})
             connection.close()
             return
