@@ -1,4 +1,4 @@
-"""A model behind any OpenAI-compatible endpoint, as an agent."""
+"""A model behind any OpenAI-compatible endpoint, vLLM's server too, as an agent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from mlagent_train.agents.base import Reply, Sampling, Turn
 from mlagent_train.errors import ConfigError, EndpointError
 
-__all__ = ["EndpointAgent", "prices"]
+__all__ = ["EndpointAgent", "prices", "served_model"]
 
 
 class EndpointAgent:
@@ -23,6 +23,8 @@ class EndpointAgent:
         How it generates; what an endpoint does not take is left out.
     at_once
         Requests at the same time.
+    base_url
+        Address of a server of one's own, which may ask for no key; None: OPENAI_BASE_URL.
 
     Raises
     ------
@@ -30,19 +32,22 @@ class EndpointAgent:
         The client or the key is missing.
     """
 
-    def __init__(self, model: str, sampling: Sampling, at_once: int = 8):
+    def __init__(
+        self, model: str, sampling: Sampling, at_once: int = 8, base_url: str | None = None
+    ):
         try:
             from openai import AsyncOpenAI
         except ImportError as error:
             raise ConfigError(
                 "Endpoints need the openai package: pip install 'mlagent-gym[endpoint]'."
             ) from error
-        if "OPENAI_API_KEY" not in os.environ:
+        if "OPENAI_API_KEY" not in os.environ and base_url is None:
             raise ConfigError(
                 "Set OPENAI_API_KEY (any text, if the endpoint asks for none) and, for an "
                 "endpoint of your own, OPENAI_BASE_URL."
             )
-        self._client = AsyncOpenAI(timeout=300.0, max_retries=5)
+        key = os.environ.get("OPENAI_API_KEY", "none")
+        self._client = AsyncOpenAI(base_url=base_url, api_key=key, timeout=300.0, max_retries=5)
         self._model = model
         self._sampling = sampling
         self._gate = asyncio.Semaphore(at_once)
@@ -87,6 +92,31 @@ class EndpointAgent:
     @property
     def _where(self) -> str:
         return f"{self._model} at {self._client.base_url}"
+
+
+def served_model(base_url: str) -> str:
+    """Return the name of the model that a server offers first, as vLLM's has only one.
+
+    Raises
+    ------
+    ConfigError
+        The client is missing, or there is no such server.
+    """
+    try:
+        import openai
+
+        key = os.environ.get("OPENAI_API_KEY", "none")
+        with openai.OpenAI(base_url=base_url, api_key=key, timeout=60.0) as client:
+            return str(client.models.list().data[0].id)
+    except ImportError as error:
+        raise ConfigError(
+            "Endpoints need the openai package: pip install 'mlagent-gym[endpoint]'."
+        ) from error
+    except (openai.OpenAIError, ValueError, AttributeError, IndexError, TypeError) as error:
+        raise ConfigError(
+            f"No server at {base_url} says which model it has ({type(error).__name__}: "
+            f"{str(error)[:200]}). Start it with `vllm serve`, and give its address with /v1."
+        ) from error
 
 
 def prices() -> tuple[float, float]:

@@ -9,6 +9,7 @@
 ``openai:<model>``     any OpenAI-compatible endpoint (OPENAI_BASE_URL, OPENAI_API_KEY)
 ``hf:<path>``          a checkpoint, on a GPU if there is one
 ``vllm:<path>``        a checkpoint, generated from with vLLM on a GPU
+``vllm:<URL>``         the model of a server that `vllm serve` started
 ``run:<folder>``       the trained policy of a run folder
 ``<module>:<name>``    a function of one's own, from chat messages to a reply
 =====================  ============================================================
@@ -35,6 +36,7 @@ def make_agent(
     spec: str,
     sampling: Sampling | None = None,
     *,
+    at_once: int = 8,
     ideas: IdeasOf | None = None,
     ideas_per_trajectory: tuple[int, int] = (1, 3),
 ) -> Agent:
@@ -46,6 +48,8 @@ def make_agent(
         The name.
     sampling
         Of models.
+    at_once
+        Most questions to an endpoint at the same time.
     ideas
         Returns what scripted agents may try on a task; by default its folder's ideas.
     ideas_per_trajectory
@@ -68,7 +72,11 @@ def make_agent(
     if kind == "openai":
         from mlagent_train.agents.endpoint import EndpointAgent
 
-        return EndpointAgent(name, sampling)
+        return EndpointAgent(name, sampling, at_once)
+    if kind == "vllm" and name.startswith(("http://", "https://")):
+        from mlagent_train.agents.endpoint import EndpointAgent, served_model
+
+        return EndpointAgent(served_model(name), sampling, at_once, base_url=name)
     if kind in ("hf", "vllm", "run"):
         from mlagent_train.agents.checkpoint import Checkpoint
 

@@ -3,15 +3,17 @@
 import asyncio
 import http.server
 import json
+import os
 import sys
 import threading
+import time
 import types
 
 import pytest
 
-from benchmarks.agents import Turn, make_agent
 from mlagent_gym import ConfigError, load_task, parse
 from mlagent_gym.actions import InvalidAction
+from mlagent_train.agents import Sampling, Turn, make_agent
 
 INFO = {"outcome": "", "gain": 0.0, "score": 1.0}
 
@@ -94,7 +96,14 @@ class Endpoint(http.server.BaseHTTPRequestHandler):
             ],
             "usage": {"prompt_tokens": 1000, "completion_tokens": 10, "total_tokens": 1010},
         }
-        content = json.dumps(answer).encode()
+        self.send(json.dumps(answer).encode())
+
+    def do_GET(self):
+        assert self.path == "/v1/models"
+        model = {"id": "the-served-one", "object": "model", "created": 0, "owned_by": "vllm"}
+        self.send(json.dumps({"object": "list", "data": [model]}).encode())
+
+    def send(self, content):
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
@@ -118,13 +127,65 @@ def endpoint(monkeypatch):
 
 
 def test_an_endpoint_is_asked_again_after_a_failure_and_its_tokens_are_counted(endpoint):
-    reply = act(make_agent("openai:some-model", temperature=0.3, max_new_tokens=77), turn())
+    reply = act(
+        make_agent("openai:some-model", Sampling(temperature=0.3, max_new_tokens=77)), turn()
+    )
     assert reply.text == "Action: ..."
     assert (reply.prompt_tokens, reply.completion_tokens) == (1000, 10)
     assert reply.cost == pytest.approx((1000 * 2 + 10 * 10) / 1e6)
     assert len(endpoint) == 2
     asked = endpoint[-1]
     assert (asked["model"], asked["temperature"], asked["max_tokens"]) == ("some-model", 0.3, 77)
+
+
+def test_a_server_of_vllm_is_asked_for_its_one_model_and_needs_no_key(endpoint, monkeypatch):
+    url = os.environ["OPENAI_BASE_URL"]
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")  # not the one to be asked
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert act(make_agent(f"vllm:{url}"), turn()).text == "Action: ..."
+    assert {question["model"] for question in endpoint} == {"the-served-one"}
+    with pytest.raises(ConfigError, match="vllm serve"):
+        make_agent("vllm:http://127.0.0.1:1/v1")
+
+
+def test_no_more_questions_than_allowed_are_asked_at_once(endpoint, monkeypatch):
+    at_once, most = 0, 0
+    answer = Endpoint.do_POST
+
+    def slowly(self):
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        time.sleep(0.05)
+        at_once -= 1
+        answer(self)
+
+    monkeypatch.setattr(Endpoint, "do_POST", slowly)
+    agent = make_agent("openai:some-model", at_once=2)
+
+    async def ask():
+        return await asyncio.gather(*(agent.act(turn()) for _ in range(8)))
+
+    assert len(asyncio.run(ask())) == 8
+    assert most == 2
+
+
+@pytest.mark.parametrize("kind", ["hf", "vllm", "run"])
+def test_a_checkpoint_answers(kind, tiny_model, tmp_path, monkeypatch):
+    name = tiny_model
+    if kind == "run":
+        (tmp_path / "sft").mkdir()
+        (tmp_path / "sft" / "model").symlink_to(tiny_model)
+        name = tmp_path
+    if kind == "vllm":  # its interface, with transformers behind it
+        from mlagent_train.cuda_free import engine
+
+        monkeypatch.setitem(sys.modules, "vllm", engine)
+        monkeypatch.setitem(sys.modules, "vllm.inputs", engine)
+    agent = make_agent(f"{kind}:{name}", Sampling(max_new_tokens=5))
+    reply = act(agent, turn())
+    assert reply.prompt_tokens > 0
+    assert 0 < reply.completion_tokens <= 5
 
 
 def test_the_policy_of_a_run_is_the_trained_one_or_else_the_warm_start(tmp_path):
