@@ -9,8 +9,8 @@ from __future__ import annotations
 import gymnasium as _gym
 
 from mlagent_gym.actions import ACTIONS, parse, render
-from mlagent_gym.data import Prepared, cache_root, synthetic
-from mlagent_gym.endpoint import EndpointConfig
+from mlagent_gym.data import Prepared, cache_root, prepared_variants, synthetic
+from mlagent_gym.endpoint import Completion, EndpointConfig, complete
 from mlagent_gym.env import MLAgentEnv
 from mlagent_gym.episode import Resources
 from mlagent_gym.errors import (
@@ -38,14 +38,16 @@ from mlagent_gym.sandbox import make_executor
 from mlagent_gym.spaces import FreeText
 from mlagent_gym.state import Exchange, State
 from mlagent_gym.store import Store
-from mlagent_gym.tasks import Idea, Task, load_ideas, load_task, task_ids
+from mlagent_gym.tasks import Edit, Idea, Task, load_ideas, load_task, task_ids
 
 __all__ = [
     "ACTIONS",
     "INFO_KEYS",
+    "Completion",
     "ConfigError",
     "DataError",
     "DiskFullError",
+    "Edit",
     "EndpointConfig",
     "EndpointError",
     "Exchange",
@@ -82,10 +84,12 @@ __all__ = [
     "append_record",
     "build_pool",
     "cache_root",
+    "complete",
     "load_ideas",
     "load_task",
     "make_executor",
     "parse",
+    "prepared_variants",
     "read_records",
     "render",
     "resume",

@@ -135,11 +135,12 @@ def build_pool(
     rewards: tuple[float, float] | None = None,
     valid_only: bool = False,
     keep_messages: bool = False,
+    repeats: bool = False,
     held_out: Collection[str] = (),
 ) -> StatePool:
     """Collect the states that the steps of trajectories started from.
 
-    States on the same data with the same prompt are one.
+    States on the same data with the same prompt are one, unless `repeats` are kept.
 
     Parameters
     ----------
@@ -157,6 +158,8 @@ def build_pool(
         Take a state only if the action taken from it was valid.
     keep_messages
         Keep the prompts too, where the records have them.
+    repeats
+        Keep a state as often as it was met, so that it is drawn as often.
     held_out
         Names of held-out tasks that may be taken. A pool is for training, so held-out
         tasks are refused unless they are named here.
@@ -186,7 +189,7 @@ def build_pool(
                 _refuse_held_out(state.task, held_out)
                 shown = f"{state.fingerprint}/{record.prompt}".encode()
                 key = hashlib.sha256(shown).digest()[:16]
-                if key not in seen:
+                if repeats or key not in seen:
                     seen.add(key)
                     file.write(_entry(record, keep_messages))
             file.flush()

@@ -57,6 +57,11 @@ def test_states_with_the_same_prompt_on_the_same_data_are_one(build):
     assert len(pool) == 3
 
 
+def test_a_state_is_kept_as_often_as_it_was_met_when_asked_for(build):
+    pool = build([record(), record(), record(step=1)], repeats=True)
+    assert steps_of(pool) == [0, 0, 1]
+
+
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
