@@ -35,6 +35,8 @@ class PoolSettings:
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     cpus_per_slot: float = 1.0
     gpus_per_slot: float = 0.0
+    memory_mb_per_slot: float = 0.0
+    """0: any; otherwise a node takes no more workers than its memory is enough for."""
     step_timeout_s: float = 600.0
     start_timeout_s: float = 300.0
     retries: int = 2

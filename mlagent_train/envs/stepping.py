@@ -11,12 +11,12 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlagent_gym import RecordEpisode, parse
 
-__all__ = ["GarbageError", "StepRequest", "StepResult", "Stepper", "step_key"]
+__all__ = ["GarbageError", "StepOutcome", "StepRequest", "StepResult", "Stepper", "step_key"]
 
 Messages = list[dict[str, str]]
 Info = dict[str, str | float | bool | None]
@@ -61,6 +61,23 @@ class StepResult:
     """The step as a line of a recording, when it was asked for."""
 
 
+@dataclass(frozen=True)
+class StepOutcome:
+    """A step, or what became of it."""
+
+    result: StepResult | None
+    """None: the step was lost to machine faults."""
+    fault: str = ""
+    """``raised``, ``died``, ``timeout`` or ``garbage``, when it was lost."""
+    detail: str = ""
+    attempts: int = 1
+    cached: bool = False
+    queue_s: float = 0.0
+    """Waiting for a worker."""
+    env_s: float = 0.0
+    """On workers, lost attempts included."""
+
+
 class Stepper:
     """Runs steps one at a time; keeps the environments it made until it is closed.
 
@@ -100,26 +117,12 @@ class Stepper:
             env = RecordEpisode(env, None)
         options = None if request.state is None else {"state": dict(request.state)}
         _, info = env.reset(seed=request.seed, options=options)
-        reward, terminated, truncated = 0.0, False, False
+        answer = ("", 0.0, False, False, info)
         if request.reply is not None:
             answer = env.step(request.reply)
-            try:
-                _, reward, terminated, truncated, info = answer
-                reward = float(reward)
-            except (TypeError, ValueError) as error:
-                raise GarbageError(f"{request.env_id} answered {answer!r:.200}") from error
-            if not math.isfinite(reward):
-                raise GarbageError(f"{request.env_id} gave the reward {reward}")
-        state = json.loads(env.unwrapped.state().to_json()) if request.keep_state else None
-        return StepResult(
-            messages=list(info["messages"]),
-            reward=reward,
-            terminated=bool(terminated),
-            truncated=bool(truncated),
-            info=_scalars(info),
-            state=state,
-            record=env.record.to_json() if request.record and env.record else None,
-        )
+        result = _checked(request, answer, env.unwrapped if request.keep_state else None)
+        recorded = env.record if request.record else None
+        return replace(result, record=recorded.to_json()) if recorded else result
 
     def _env(self, env_id: str) -> Any:
         import gymnasium as gym
@@ -154,6 +157,25 @@ def step_key(request: StepRequest) -> str:
         request.record,
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _checked(request: StepRequest, answer: Any, env: Any) -> StepResult:
+    """Return an environment's answer as a step; with its state, unless `env` is None."""
+    try:
+        _, reward, terminated, truncated, info = answer
+        result = StepResult(
+            messages=[{"role": m["role"], "content": m["content"]} for m in info["messages"]],
+            reward=float(reward),
+            terminated=bool(terminated),
+            truncated=bool(truncated),
+            info=_scalars(info),
+            state=None if env is None else json.loads(env.state().to_json()),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise GarbageError(f"{request.env_id} answered {answer!r:.200}: {error!r}") from error
+    if not math.isfinite(result.reward):
+        raise GarbageError(f"{request.env_id} gave the reward {reward}")
+    return result
 
 
 def _scalars(info: Mapping[str, Any]) -> Info:

@@ -99,6 +99,28 @@ def test_the_others_are_not_held_up_by_a_step_that_hangs(pool_of, step, edit, cl
     assert (counts["steps"], counts["lost"]) == (12, len(lost))
 
 
+def test_a_garbled_answer_is_garbage_whatever_is_wrong_with_it(toy, edit, monkeypatch):
+    from mlagent_train.envs.stepping import GarbageError, Stepper
+
+    reply = edit("LR = 0.1", "LR = 1")
+    good = toy.KnobsEnv("alpha")
+    good.reset(seed=0)
+    _, reward, _, _, info = good.step(reply)
+    garbled = [
+        None,
+        ("", reward),
+        ("", "much", False, False, info),
+        ("", float("inf"), False, False, info),
+        ("", reward, False, False, {}),
+        ("", reward, False, False, {**info, "messages": [None]}),
+        ("", reward, False, False, {**info, "resources": "none"}),
+    ]
+    for answer in garbled:
+        monkeypatch.setattr(toy.KnobsEnv, "step", lambda _self, _reply, answer=answer: answer)
+        with pytest.raises(GarbageError):
+            Stepper({}).run(StepRequest(ALPHA, reply))
+
+
 def test_too_many_faults_stop_every_caller(pool_of, step, edit):
     pool = pool_of(env_kwargs={"fault": "raise"}, retries=0, max_fault_share=0.5, fault_window=4)
     with pytest.raises(TooManyFaultsError, match="3 of the last 3"):
@@ -108,11 +130,20 @@ def test_too_many_faults_stop_every_caller(pool_of, step, edit):
 
 def test_a_worker_killed_from_outside_is_replaced(pool_of, step, edit, cluster):
     pool = pool_of(slots=1)
-    for pid in cluster.get(pool.worker_pids.remote()):
-        os.kill(pid, signal.SIGKILL)
+    for worker in cluster.get(pool.workers.remote()):
+        os.kill(worker.pid, signal.SIGKILL)
     (outcome,) = step(pool, replies(edit, 1))
     assert outcome.result is not None
     assert cluster.get(pool.counts.remote())["workers_replaced"] == 1
+
+
+def test_a_step_meets_no_more_than_one_of_several_dead_workers(pool_of, step, edit, cluster):
+    pool = pool_of(slots=3, retries=1)
+    for worker in cluster.get(pool.workers.remote()):
+        os.kill(worker.pid, signal.SIGKILL)
+    (outcome,) = step(pool, replies(edit, 1))
+    assert (outcome.result is not None, outcome.attempts) == (True, 2)
+    assert cluster.get(pool.counts.remote())["workers_replaced"] == 3
 
 
 def test_workers_that_cannot_start_end_the_pool(pool_of):

@@ -21,6 +21,7 @@ from mlagent_gym import FreeText, Idea, Resources, parse
 from mlagent_gym.tasks import Edit
 
 FAULTS = ("raise", "die", "hang", "garbage")
+"""Ways to fail; ``any`` is one of them for each step."""
 
 KNOBS = {
     "alpha": {"LR": (0.1, 0.01), "DEPTH": (2, 5), "SCALE": (False, True)},
@@ -57,11 +58,14 @@ class KnobsEnv(gym.Env[str, str]):
         seconds: float = 0.0,
         marks: str = "",
         max_steps: int = 15,
+        fault_if_step_wise: bool = False,
+        step_wise: bool = False,
         **_: Any,
     ) -> None:
         self.observation_space = FreeText()
         self.action_space = FreeText()
-        self._task, self._fault, self._every, self._seconds = task, fault, fault_every, seconds
+        self._task, self._every, self._seconds = task, fault_every, seconds
+        self._fault = fault if step_wise or not fault_if_step_wise else ""
         self._marks = Path(marks) if marks else None
         self._max_steps = max_steps
         self._state: ToyState | None = None
@@ -81,7 +85,9 @@ class KnobsEnv(gym.Env[str, str]):
         assert state is not None
         time.sleep(self._seconds)
         if self._fails(action):
-            return self._misbehave()
+            return self._misbehave(
+                fault_of(state, action, self._every) if self._fault == "any" else self._fault
+            )
         parsed = parse(action)
         outcome, note, gain = "non_edit", "looked", 0.0
         script, score, final = state.script, state.score, False
@@ -125,8 +131,8 @@ class KnobsEnv(gym.Env[str, str]):
         """Whether this step fails; with `marks`, only the first time it is tried."""
         if not self._fault:
             return False
-        name = hashlib.sha256(f"{self._state}{action}".encode()).hexdigest()
-        if self._every and int(name, 16) % self._every:
+        name = _name(self._state, action)
+        if not fault_of(self._state, action, self._every):
             return False
         if self._marks is None:
             return True
@@ -135,12 +141,12 @@ class KnobsEnv(gym.Env[str, str]):
         mark.touch()
         return first
 
-    def _misbehave(self) -> Any:
-        if self._fault == "raise":
+    def _misbehave(self, how: str) -> Any:
+        if how == "raise":
             raise RuntimeError("the toy is broken")
-        if self._fault == "die":
+        if how == "die":
             os._exit(9)
-        if self._fault == "hang":
+        if how == "hang":
             time.sleep(3600)
         return "", float("nan"), False, False, self._info("", "", 0.0)
 
@@ -173,6 +179,18 @@ class KnobsEnv(gym.Env[str, str]):
             "state_id": state.id,
             "messages": [{"role": "user", "content": self._prompt()}],
         }
+
+
+def _name(state: ToyState | None, action: str) -> str:
+    return hashlib.sha256(f"{state}{action}".encode()).hexdigest()
+
+
+def fault_of(state: ToyState | None, action: str, every: int = 0) -> str:
+    """Return how a step fails when one in `every` does, in any way; empty: it does not."""
+    number = int(_name(state, action), 16)
+    if every and number % every:
+        return ""
+    return FAULTS[number // max(every, 1) % len(FAULTS)]
 
 
 def _score(task: str, script: str) -> Any:
