@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.protocol import Protocol, choose_tasks
+from benchmarks.protocol import Protocol, choose_tasks, trained_with
 from benchmarks.regrade import regrade_results
 from benchmarks.report import terminal_table, write_report
 from benchmarks.results import Results, open_results
@@ -43,14 +43,18 @@ def held_out(
         typer.Option(help="Task ids, held-in, held-out or all; may be given several times."),
     ] = None,
     variant: Annotated[
-        Literal["synthetic", "real"], typer.Option(help="Which data the tasks run on.")
+        str,
+        typer.Option(help="Which data the tasks run on: synthetic, real, or a variant of real."),
     ] = "synthetic",
     data_seed: Annotated[int, typer.Option(help="Seed of synthetic data.")] = 0,
     trajectories: Annotated[int, typer.Option(min=1, help="Episodes for each task.")] = 8,
     max_steps: Annotated[int, typer.Option(min=1, help="Steps of an episode.")] = 15,
     max_minutes: Annotated[float, typer.Option(min=0, help="Minutes of an episode.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Trajectory k has seed SEED + k.")] = 0,
-    prompt: Annotated[str, typer.Option(help="Prompt preset or template.")] = "mlab",
+    prompt: Annotated[
+        str | None,
+        typer.Option(help="Prompt preset or template. Default: mlab, or the one of a run."),
+    ] = None,
     scaffold: Annotated[
         Literal["mlab", "tree"],
         typer.Option(help="mlab: the episode as it runs; tree: search over states."),
@@ -74,8 +78,18 @@ def held_out(
     at_once: Annotated[
         int | None, typer.Option(min=1, help="Trajectories at the same time. Default: 4 x slots.")
     ] = None,
-    temperature: Annotated[float, typer.Option(help="Of sampling, for models.")] = 0.6,
-    max_new_tokens: Annotated[int, typer.Option(help="Of one reply, for models.")] = 2048,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of sampling. Default: 0.6, or a run's own.")
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="Of one reply. Default: 2048, or a run's own.")
+    ] = None,
+    max_prompt_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="Longer prompts lose their beginning. Default: the model's, or a run's own."
+        ),
+    ] = None,
     endpoint_at_once: Annotated[
         int, typer.Option(min=1, help="Questions to an endpoint at the same time.")
     ] = 8,
@@ -93,7 +107,7 @@ def held_out(
 
     * The floor: `--policy scripted:no-op`
     * A model behind an endpoint: `--policy openai:gpt-4o-mini` with OPENAI_API_KEY set
-    * What you trained: `--policy run:runs/cpu-tiny --prompt compact --max-new-tokens 200`
+    * What you trained: `--policy run:runs/cpu-tiny`, with the prompt it was trained on
     * A quick look: `--tasks house-price --trajectories 2 --max-steps 5`
     """
     console = Console()
@@ -105,23 +119,34 @@ def held_out(
         else:
             if policy is None:
                 raise typer.BadParameter("say what acts: --policy scripted:greedy, say")
+            model = {
+                "prompt": prompt,
+                "temperature": temperature,
+                "max_new_tokens": max_new_tokens,
+                "max_prompt_tokens": max_prompt_tokens,
+            }
+            given = {name: value for name, value in model.items() if value is not None}
             protocol = Protocol(
                 policy=policy,
-                tasks=choose_tasks(tasks or ["held-out"]),
+                tasks=choose_tasks(tasks or ["held-out"], variant),
                 variant=variant,
                 data_seed=data_seed,
                 trajectories=trajectories,
                 max_steps=max_steps,
                 max_seconds=60 * max_minutes,
                 seed=seed,
-                prompt=prompt,
                 scaffold=scaffold,
                 executor=executor,
+                **(trained_with(policy) | given),
             )
             folder = out or Path("runs/held-out") / policy.replace("/", "_").replace(":", "-")
             results = open_results(folder.resolve(), protocol, _typed())
-            sampling = Sampling(temperature=temperature, max_new_tokens=max_new_tokens)
-            agent = make_agent(policy, sampling)
+            sampling = Sampling(
+                temperature=protocol.temperature,
+                max_new_tokens=protocol.max_new_tokens,
+                max_prompt_tokens=protocol.max_prompt_tokens,
+            )
+            agent = make_agent(policy, sampling, at_once=endpoint_at_once)
             capacity = Capacity(slots, memory_gb, gpus_per_script, ray)
             _run(results, agent, capacity, at_once, console)
             if results.regraded():

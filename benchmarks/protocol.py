@@ -15,8 +15,9 @@ from typing import Any, Literal
 import psutil
 
 from mlagent_gym import ConfigError, load_task, task_ids
+from mlagent_gym.data import variants
 
-__all__ = ["Protocol", "choose_tasks", "differences", "surroundings"]
+__all__ = ["Protocol", "choose_tasks", "differences", "surroundings", "trained_with"]
 
 _PACKAGES = ("gymnasium", "mlagent-gym", "numpy", "pandas", "scikit-learn", "torch")
 _MUST_AGREE = (
@@ -36,7 +37,7 @@ class Protocol:
 
     policy: str
     tasks: tuple[str, ...]
-    variant: Literal["synthetic", "real"] = "synthetic"
+    variant: str = "synthetic"
     data_seed: int = 0
     trajectories: int = 8
     """Episodes for each task."""
@@ -49,6 +50,11 @@ class Protocol:
     scaffold: Literal["mlab", "tree"] = "mlab"
     """Who picks the state to go on from: the episode as it runs, or a tree search."""
     executor: str = "auto"
+    temperature: float = 0.6
+    """Of sampling, for models."""
+    max_new_tokens: int = 2048
+    max_prompt_tokens: int = 0
+    """Longer prompts lose their beginning; 0: whatever the model takes."""
 
     def save(self, path: Path) -> None:
         """Write the protocol as JSON."""
@@ -74,13 +80,42 @@ class Protocol:
         }
 
 
-def choose_tasks(names: Iterable[str]) -> tuple[str, ...]:
+def trained_with(policy: str) -> dict[str, Any]:
+    """Return the fields of a protocol that a run of ours was evaluated with; else none.
+
+    A small model knows only the prompt it was trained on.
+
+    Raises
+    ------
+    ConfigError
+        The run's folder has no configuration.
+    """
+    kind, _, folder = policy.partition(":")
+    if kind != "run":
+        return {}
+    try:
+        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+        return {
+            "prompt": config["env"]["prompt"],
+            "temperature": config["evaluate"]["temperature"],
+            "max_new_tokens": config["rollout"]["max_new_tokens"],
+            "max_prompt_tokens": config["rollout"]["max_prompt_tokens"],
+        }
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"{folder} has no configuration ({error}); is it a run folder of mlagent_train?"
+        ) from error
+
+
+def choose_tasks(names: Iterable[str], variant: str = "synthetic") -> tuple[str, ...]:
     """Return task ids from ids and the words ``held-in``, ``held-out`` and ``all``.
 
     Raises
     ------
     UnknownTaskError
         A name is neither a task nor one of these words.
+    ConfigError
+        Nothing is named, or a task has no such variant.
     """
     chosen: list[str] = []
     for name in names:
@@ -92,6 +127,11 @@ def choose_tasks(names: Iterable[str]) -> tuple[str, ...]:
             chosen.append(load_task(name).id)
     if not chosen:
         raise ConfigError("No task was named: give ids, held-in, held-out or all.")
+    for task in chosen:
+        if variant not in (known := variants(load_task(task))):
+            raise ConfigError(
+                f"There is no variant {variant!r} of {task}; known: {', '.join(known)}."
+            )
     return tuple(dict.fromkeys(chosen))
 
 

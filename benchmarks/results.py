@@ -83,11 +83,6 @@ class Results:
                     )
         return found
 
-    def partial(self) -> list[str]:
-        """Return the tasks whose real data were prepared without some raw files."""
-        firsts = ((task, self.records(task, number)) for task, number in self._expected())
-        return sorted({task for task, rows in firsts if rows and rows[0].info.get("partial")})
-
     def trajectories(self) -> Iterator[Trajectory]:
         """Yield what each finished trajectory came to, read from its steps."""
         regraded = self.regraded()
@@ -225,8 +220,8 @@ def _trajectory(
 
 
 def _standing(task_id: str, info: Mapping[str, Any], best: float) -> Standing | None:
-    """Return where the best score stands; only whole real data may be compared with a board."""
-    if info["variant"] != "real" or info.get("partial"):
+    """Return where the best score stands; only whole real data compare with a board."""
+    if info["variant"] != "real":
         return None
     task = load_task(task_id)
     return standing(task, best, metric_of(task))
