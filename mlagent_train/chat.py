@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["CHAT_TEMPLATE", "prompt_text", "reply_text", "turn_text"]
+__all__ = [
+    "CHAT_TEMPLATE",
+    "prompt_text",
+    "reply_end",
+    "reply_text",
+    "token_count",
+    "turn_text",
+]
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -32,6 +39,17 @@ def reply_text(tokenizer: Any, tokens: Sequence[int]) -> str:
     """Decode the tokens of a reply, without its end-of-turn token."""
     text: str = tokenizer.decode(list(tokens), skip_special_tokens=True)
     return text
+
+
+def reply_end(tokenizer: Any, reply: str) -> str:
+    """Return a reply as SFT learns to write it: with the end-of-turn token that ends it."""
+    return reply + str(tokenizer.eos_token)
+
+
+def token_count(tokenizer: Any, messages: Messages, reply: str) -> int:
+    """Return the tokens of a prompt and its reply."""
+    text = prompt_text(tokenizer, messages) + reply_end(tokenizer, reply)
+    return len(tokenizer(text=text, add_special_tokens=False)["input_ids"])
 
 
 def turn_text(tokenizer: Any, *, ended: bool, message: Mapping[str, str]) -> str:

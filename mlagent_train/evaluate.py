@@ -11,11 +11,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from mlagent_train.agents import Sampling
 from mlagent_train.cli import ConfigOption, RunOption, SetOption, command, guarded, settle
 from mlagent_train.collect import run_episodes
 from mlagent_train.errors import UsageError
 from mlagent_train.files import read_json, write_json
-from mlagent_train.jobs.episodes import Episode, EpisodePlan
+from mlagent_train.jobs.plan_file import Episode, EpisodePlan
 from mlagent_train.run import Run, open_run, require_packages
 from mlagent_train.trajectories import episode_stats, read_trajectories
 
@@ -61,13 +62,15 @@ def evaluate(run: Run, model: str, name: str, console: Console) -> Result:
         episodes=episodes,
         max_steps=min(config.evaluate.max_steps, config.env.max_steps),
         at_once=max(16, 2 * run.slots),
-        model=model,
-        temperature=config.evaluate.temperature,
-        top_p=config.rollout.top_p,
-        max_prompt_tokens=config.rollout.max_prompt_tokens,
-        max_new_tokens=config.rollout.max_new_tokens,
-        seed=config.seed,
-        engine_memory_share=config.hardware.engine_memory_share,
+        policy=f"hf:{model}",
+        sampling=Sampling(
+            temperature=config.evaluate.temperature,
+            top_p=config.rollout.top_p,
+            max_prompt_tokens=config.rollout.max_prompt_tokens,
+            max_new_tokens=config.rollout.max_new_tokens,
+            seed=config.seed,
+            engine_memory_share=config.hardware.engine_memory_share,
+        ),
     )
     run_episodes(run, plan, name, console)
     by_task: dict[str, list[Any]] = {}

@@ -17,7 +17,7 @@ from mlagent_train.config import Config, config_to_dict
 from mlagent_train.errors import ConfigError, DiskFullError, TrainerVersionError
 from mlagent_train.files import read_json, write_json
 from mlagent_train.hardware import cpu_count, gpu_count
-from mlagent_train.rlhf.flags import on_gpu
+from mlagent_train.rlhf.limits import on_gpu
 
 __all__ = ["Run", "open_run", "require_packages"]
 
@@ -36,12 +36,23 @@ _PACKAGES = (
 )
 
 
+_FREE = frozenset(
+    f"collect.{key}" for key in ("at_once", "max_dollars", "max_tokens", "requests_per_minute")
+)
+"""Keys that may change between two starts of a run: they decide how far it goes, not where."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A configuration and the folder it is carried out in."""
 
     config: Config
     folder: Path
+
+    @property
+    def ideas(self) -> Path:
+        """A file of ideas for each task, if they were made."""
+        return self.folder / "ideas"
 
     @property
     def trajectories(self) -> Path:
@@ -52,6 +63,11 @@ class Run:
     def states(self) -> Path:
         """The state pool: start states of step-wise training."""
         return self.folder / "collect" / "states.jsonl"
+
+    @property
+    def sft_data(self) -> Path:
+        """Chats of the expert's good trajectories, one a step, the last message its reply."""
+        return self.folder / "collect" / "sft.jsonl"
 
     @property
     def store(self) -> Path:
@@ -79,6 +95,11 @@ class Run:
     def final_model(self) -> Path:
         """The policy after PPO, for ``transformers``."""
         return self.folder / "checkpoint"
+
+    @property
+    def best_model(self) -> Path:
+        """The policy of the best evaluation during PPO, for ``transformers``."""
+        return self.folder / "best"
 
     @property
     def tensorboard(self) -> Path:
@@ -138,7 +159,7 @@ def open_run(config: Config, folder: Path | None = None) -> Run:
     root = (folder or Path("runs") / config.name).resolve()
     kept, resolved = root / "config.json", config_to_dict(config)
     if kept.exists():
-        changed = sorted(_differences(read_json(kept), resolved))
+        changed = sorted({*_differences(read_json(kept), resolved)} - _FREE)
         if changed:
             raise ConfigError(
                 f"{root} holds a run with another configuration ({', '.join(changed[:6])}). "

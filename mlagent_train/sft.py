@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mlagent_train.chat import prompt_text
+from mlagent_train.chat import prompt_text, reply_end, token_count
 from mlagent_train.cli import (
     ConfigOption,
     DryRunOption,
@@ -23,7 +23,7 @@ from mlagent_train.cli import (
 )
 from mlagent_train.collect import collect
 from mlagent_train.errors import DataError
-from mlagent_train.files import read_json, write_json, write_jsonl
+from mlagent_train.files import read_json, read_jsonl, write_json, write_jsonl
 from mlagent_train.jobs.launch import run_job
 from mlagent_train.plan import make_job
 from mlagent_train.progress import counting
@@ -128,22 +128,21 @@ def _make_initial_model(run: Run, console: Console) -> None:
 
 
 def _examples(run: Run) -> tuple[list[dict[str, Any]], int]:
-    """Return the expert's valid steps as prompt and reply, and how many were too long."""
+    """Return the expert's chats as prompt and reply, and how many were too long.
+
+    OpenRLHF's loss is on ``output`` only: the last reply, not those in the prompt.
+    """
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(run.config.model.path or run.initial_model)
     examples, dropped = [], 0
-    for trajectory in read_trajectories(run.trajectories):
-        for row in trajectory:
-            if not row["info"]["valid"]:
-                continue
-            prompt = prompt_text(tokenizer, row["messages"])
-            output = row["reply"] + tokenizer.eos_token
-            length = len(tokenizer(text=prompt + output, add_special_tokens=False)["input_ids"])
-            if length <= run.config.sft.max_tokens:
-                examples.append({"input": prompt, "output": output})
-            else:
-                dropped += 1
+    for row in read_jsonl(run.sft_data):
+        *prompt, reply = row["messages"]
+        if token_count(tokenizer, prompt, reply["content"]) <= run.config.sft.max_tokens:
+            output = reply_end(tokenizer, reply["content"])
+            examples.append({"input": prompt_text(tokenizer, prompt), "output": output})
+        else:
+            dropped += 1
     return examples, dropped
 
 

@@ -1,35 +1,60 @@
-"""From trajectory files to what the stages need: examples, start states, statistics."""
+"""From trajectory files to what the stages need: start states and statistics.
+
+Trajectories are the gym's own recordings, which `mlagent replay` repeats, and the state pool
+is the gym's pool.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from mlagent_gym import StatePool
 from mlagent_train.files import read_jsonl
 
-__all__ = ["EpisodeStats", "draw_states", "episode_stats", "read_trajectories", "start_states"]
+__all__ = [
+    "EpisodeStats",
+    "Row",
+    "draw_states",
+    "episode_stats",
+    "pooled_states",
+    "read_trajectories",
+]
 
 Row = dict[str, Any]
 
 
 def read_trajectories(folder: Path) -> Iterator[list[Row]]:
-    """Yield the steps of each trajectory, in the order of the files' names."""
-    for path in sorted(folder.glob("*.jsonl")):
-        yield list(read_jsonl(path))
+    """Yield the steps of each trajectory, in the order of the files' names.
 
-
-def start_states(trajectories: Iterable[list[Row]]) -> list[Row]:
-    """Return the state that each step started from, with its task and prompt.
-
-    A state that several trajectories passed through is there several times, so that
-    states are drawn as often as the expert met them.
+    A step is a decoded record, with the ``task``, ``env_id`` and ``seed`` of its state beside.
     """
-    keys = ("task", "env_id", "seed", "state", "messages")
-    return [{key: row[key] for key in keys} for trajectory in trajectories for row in trajectory]
+    for path in sorted(folder.glob("*.jsonl")):
+        yield [{**row, **_of_state(row["state"], row["env"]["id"])} for row in read_jsonl(path)]
+
+
+def pooled_states(pool: Path, env_id: Callable[[str], str]) -> Iterator[Row]:
+    """Yield the states of a pool with their task, env_id, seed and messages.
+
+    Parameters
+    ----------
+    pool
+        File of a pool whose prompts were kept.
+    env_id
+        Returns the environment of a task.
+    """
+    for entry in StatePool(pool).entries():
+        state = entry["state"]
+        tags = _of_state(state, env_id(state["task"]))
+        yield {**tags, "state": state, "messages": entry["messages"]}
+
+
+def _of_state(state: Row, env_id: str) -> Row:
+    return {"task": state["task"], "env_id": env_id, "seed": state["seed"]}
 
 
 def draw_states(states: Sequence[Row], count: int, *, seed: int) -> list[Row]:

@@ -13,11 +13,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 __all__ = [
+    "Collapse",
     "Collect",
     "Config",
     "Env",
     "Evaluate",
     "Hardware",
+    "Ideas",
     "Logging",
     "Model",
     "Passthrough",
@@ -74,6 +76,8 @@ class Workers:
     """Steps at the same time over the cluster; 0: one per core of this machine."""
     cpus_per_slot: PositiveFloat = 1.0
     gpus_per_slot: NonNegative = 0.0
+    memory_mb_per_slot: NonNegative = 0.0
+    """0: any; otherwise a node takes no more workers than its memory is enough for."""
     step_timeout_s: PositiveFloat = 600.0
     """From a step's start on a worker; longer than the longest run a task allows."""
     start_timeout_s: PositiveFloat = 300.0
@@ -88,14 +92,54 @@ class Workers:
 
 
 @dataclass(frozen=True)
-class Collect:
-    """Trajectories of the scripted expert: they warm-start the policy and fill the state pool."""
+class Ideas:
+    """Ideas of what to try, made before collecting; without them experts use the tasks' banks."""
 
+    enabled: bool = False
+    """Make them when a later stage needs them; ``python -m mlagent_train.ideas`` always does."""
+    source: str = "bank"
+    """``bank``: a task's own ideas, other values for them, two and three at once.
+    ``openai:<model>``: words of a model (OPENAI_BASE_URL, OPENAI_API_KEY), for experts that
+    are models."""
+    candidates: Positive = 100
+    """For each task, out of which the most diverse are kept."""
+    keep: Positive = 10
+    method: Literal["mean-distance", "farthest-point"] = "farthest-point"
+    """How the most diverse are chosen: the paper's first and second version."""
+    embedder: str = "auto"
+    """``tf-idf``, a sentence-transformers model, or auto: the latter where it is installed."""
+    temperature: NonNegative = 1.0
+    max_new_tokens: Positive = 4096
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Trajectories of an expert: they warm-start the policy and fill the state pool."""
+
+    expert: str = "scripted:expert"
+    """Any policy: ``scripted:expert`` tries ideas of the bank; ``openai:<model>``,
+    ``hf:<path>``, ``run:<folder>``, ``module:function`` of one's own."""
     trajectories_per_task: Positive = 16
     ideas: tuple[Positive, Positive] = (1, 3)
-    """Fewest and most ideas the expert tries in one trajectory."""
+    """Fewest and most ideas of one trajectory: tried by the scripted expert, named in the
+    first prompt of others."""
+    ideas_per_task: Count = 0
+    """Only the first so many of a task's ideas; 0: all, 1: the same one in all trajectories."""
     ideas_from: str = ""
-    """``module:function`` that gives a task's ideas by its id; empty: the task's own folder."""
+    """``module:function`` that gives a task's ideas by its id; empty: the files of the ideas
+    stage, or else the task's own folder."""
+    temperature: NonNegative = 0.7
+    """Of an expert that is a model."""
+    at_once: Count = 0
+    """Trajectories at the same time; 0: one a slot, four a slot if the expert is a model."""
+    max_dollars: NonNegative = 0.0
+    """What an endpoint may cost in all, by the prices in MLAGENT_PRICES; 0: any amount."""
+    max_tokens: Count = 0
+    """Tokens that an expert may read and write in all; 0: any number."""
+    requests_per_minute: NonNegative = 0.0
+    """0: as many as there are."""
+    max_similarity: Share = 0.95
+    """A trajectory more similar to an earlier one of its task is no example; 1: all are."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +187,9 @@ class Rollout:
 
     max_prompt_tokens: Positive = 8192
     max_new_tokens: Positive = 2048
+    """Of one reply, in episodes too."""
+    max_episode_tokens: Positive = 32768
+    """Prompts and replies of one episode (``env.mode = "episode"``): what the model can read."""
     temperature: PositiveFloat = 1.0
     top_p: Share = 1.0
     micro_batch_size: Positive = 4
@@ -174,6 +221,8 @@ class Ppo:
     gae_lambda: Share = 1.0
     kl_coef: NonNegative = 0.001
     """0 leaves the reference model out."""
+    kl_in_loss: bool = False
+    """Penalise the KL in the loss, as GRPO does, and not in the reward, as PPO does."""
     kl_estimator: Literal["k1", "k2", "k3"] = "k1"
     clip: tuple[PositiveFloat, PositiveFloat] = (0.2, 0.2)
     """How far the ratio may fall below and rise above 1."""
@@ -195,8 +244,24 @@ class Ppo:
 
 
 @dataclass(frozen=True)
+class Collapse:
+    """When PPO is stopped because the policy has fallen apart; the best checkpoint is kept."""
+
+    updates: Count = 0
+    """Stop after this many updates in a row below one of the floors; 0: never."""
+    min_valid: Share = 0.05
+    """Floor of the share of valid actions."""
+    min_entropy: NonNegative = 0.005
+    """Floor of the policy's entropy, nats per token."""
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Full episodes from the starter, before and after training."""
+
+    every_updates: Count = 0
+    """Also during PPO, every so many updates; the checkpoint with the highest gain on the
+    held-in tasks is kept. 0: only before and after."""
 
     episodes_per_task: Positive = 8
     max_steps: Positive = 15
@@ -266,11 +331,13 @@ class Config:
     tasks: Tasks = field(default_factory=Tasks)
     env: Env = field(default_factory=Env)
     workers: Workers = field(default_factory=Workers)
+    ideas: Ideas = field(default_factory=Ideas)
     collect: Collect = field(default_factory=Collect)
     model: Model = field(default_factory=Model)
     sft: Sft = field(default_factory=Sft)
     rollout: Rollout = field(default_factory=Rollout)
     ppo: Ppo = field(default_factory=Ppo)
+    collapse: Collapse = field(default_factory=Collapse)
     evaluate: Evaluate = field(default_factory=Evaluate)
     hardware: Hardware = field(default_factory=Hardware)
     logging: Logging = field(default_factory=Logging)

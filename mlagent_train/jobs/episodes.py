@@ -1,207 +1,166 @@
 """Whole episodes, many at once, one file each: ``python -m mlagent_train.jobs.episodes PLAN``.
 
-Run by `launch`, which has started Ray and the pool of environment workers. Episodes whose
-file is there are not run again, so a killed job loses only what was under way.
+Run by `launch`, which has started Ray and the pool of environment workers. Every step is on
+the disk before the next one begins, so a killed job goes on after the last one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
-import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlagent_gym import IdeaBankExpert
-from mlagent_train.chat import prompt_text, reply_text
+from mlagent_gym import Record, append_record, read_records
+from mlagent_train.agents import Agent, Reply, Turn, make_agent
 from mlagent_train.envs.stepping import StepRequest, StepResult
-from mlagent_train.files import read_json, write_json, write_jsonl
+from mlagent_train.errors import EndpointError, MLAgentError
+from mlagent_train.files import read_jsonl, write_json
+from mlagent_train.idea_files import with_hints
+from mlagent_train.jobs.budget import Budget, OutOfBudget, spent_in
+from mlagent_train.jobs.plan_file import Episode, EpisodePlan
 
-__all__ = ["Episode", "EpisodePlan"]
-
-Act = Callable[[StepResult], Awaitable[str]]
-
-
-@dataclass(frozen=True)
-class Episode:
-    """One episode to run."""
-
-    name: str
-    """Its file is ``<name>.jsonl``."""
-    task: str
-    env_id: str
-    env_seed: int
-    """Seed of the environment; equal seeds let equal steps be answered from memory."""
-    seed: int
-    """Seed of the policy's draws."""
-
-
-@dataclass(frozen=True)
-class EpisodePlan:
-    """The episodes of a stage and the policy that acts in them."""
-
-    folder: str
-    episodes: tuple[Episode, ...]
-    max_steps: int
-    at_once: int
-    expert_ideas: tuple[int, int] | None = None
-    """Fewest and most ideas of the idea-bank expert; None: the model acts."""
-    ideas_from: str = ""
-    model: str | None = None
-    temperature: float = 1.0
-    top_p: float = 1.0
-    max_prompt_tokens: int = 0
-    max_new_tokens: int = 0
-    seed: int = 0
-    engine_memory_share: float = 0.9
-
-    def save(self, path: Path) -> None:
-        """Write the plan as JSON."""
-        write_json(path, asdict(self))
-
-    @classmethod
-    def load(cls, path: Path) -> EpisodePlan:
-        """Read what `save` wrote."""
-        values = read_json(path)
-        episodes = tuple(Episode(**episode) for episode in values.pop("episodes"))
-        ideas = values.pop("expert_ideas")
-        return cls(**values, episodes=episodes, expert_ideas=ideas and (ideas[0], ideas[1]))
+__all__ = ["run_plan"]
 
 
 async def run_plan(plan: EpisodePlan, pool: Any) -> None:
-    """Run the episodes that have no file yet, `at_once` at a time.
+    """Run the episodes that are not finished, `at_once` at a time.
 
     Raises
     ------
+    ConfigError
+        The policy cannot be had.
     TooManyFaultsError, MachineError
         As the pool's ``step``.
     """
-    start = _model_acts(plan) if plan.model else _expert_acts(plan)
+    agent = make_agent(
+        plan.policy,
+        plan.sampling,
+        ideas=plan.ideas.edits_of,
+        ideas_per_trajectory=plan.ideas_per_trajectory,
+    )
+    budget = Budget(plan.limits, *_spent_before(Path(plan.folder)))
     gate = asyncio.Semaphore(plan.at_once)
 
     async def run(episode: Episode) -> None:
-        path = Path(plan.folder) / f"{episode.name}.jsonl"
-        if path.exists():
+        if _path(plan, episode).exists():
             return
         async with gate:
-            rows = await _run_episode(episode, plan.max_steps, start(episode), pool)
-        if rows is not None:
-            write_jsonl(path, rows)
+            try:
+                await _Episode(plan, episode, agent, budget, pool).run()
+            except OutOfBudget as reason:
+                write_json(plan.stopped, {"reason": str(reason)})
+            except EndpointError as error:  # this episode goes on in the next round
+                print(f"{episode.name}: {error}", flush=True)
 
     async with asyncio.TaskGroup() as group:
         for episode in plan.episodes:
             group.create_task(run(episode))
 
 
-async def _run_episode(
-    episode: Episode, max_steps: int, act: Act, pool: Any
-) -> list[dict[str, Any]] | None:
-    """Return one row a step; None when a step was lost to machine faults."""
-    looked = await _step(
-        pool, StepRequest(episode.env_id, None, seed=episode.env_seed, keep_state=True)
-    )
-    rows: list[dict[str, Any]] = []
-    while looked is not None and len(rows) < max_steps:
-        reply = await act(looked)
-        after = await _step(
-            pool,
-            StepRequest(
-                episode.env_id, reply, looked.state, seed=episode.env_seed, keep_state=True
-            ),
-        )
+class _Episode:
+    """One episode, as far as it has come."""
+
+    def __init__(
+        self, plan: EpisodePlan, episode: Episode, agent: Agent, budget: Budget, pool: Any
+    ):
+        self._plan, self._episode, self._agent = plan, episode, agent
+        self._budget, self._pool = budget, pool
+        self._path = _path(plan, episode)
+        self._past: list[tuple[str, Mapping[str, Any]]] = []
+
+    async def run(self) -> None:
+        """Go on from the last written step to the end, or to a step that is lost."""
+        looked = await self._ask(None, None)
+        steps, done = 0, False
+        if looked is not None and _part(self._path).exists():
+            info: Mapping[str, Any] = looked.info
+            for record in await asyncio.to_thread(lambda: [*read_records(_part(self._path))]):
+                assert record.messages is not None  # environments of the pool give them
+                self._past.append((record.messages[-1]["content"], info))
+                info, steps = record.info, steps + 1
+                done = record.terminated or record.truncated
+                last = json.loads(record.next_state.to_json())
+            if steps:
+                looked = await self._ask(None, last)
+                looked = looked and replace(looked, info=dict(info))
+        while looked is not None and not done and steps < self._plan.max_steps:
+            looked = await self._step(looked)
+            if looked is not None:
+                steps, done = steps + 1, looked.terminated or looked.truncated
+        if looked is not None and steps:
+            _part(self._path).replace(self._path)
+
+    async def _step(self, before: StepResult) -> StepResult | None:
+        reply, policy_s = await self._reply(before)
+        after = await self._ask(reply.text, before.state)
         if after is None:
             return None
-        rows.append(
-            {
-                "episode": episode.name,
-                "task": episode.task,
-                "env_id": episode.env_id,
-                "seed": episode.env_seed,
-                "step": len(rows) + 1,
-                "state": looked.state,
-                "messages": looked.messages,
-                "reply": reply,
-                "reward": after.reward,
-                "terminated": after.terminated,
-                "truncated": after.truncated,
-                "info": after.info,
-            }
+        assert after.record is not None  # it was asked for
+        record = Record.from_json(after.record)
+        used = {
+            "policy_s": policy_s,
+            "prompt_tokens": reply.prompt_tokens,
+            "completion_tokens": reply.completion_tokens,
+            "cost": reply.cost,
+        }
+        record = replace(
+            record,
+            episode=self._episode.name,
+            reply=reply.text,  # an equal action may have been answered from memory
+            resources={**record.resources, **used},
         )
-        if after.terminated or after.truncated:
-            break
-        looked = after
-    return rows or None
+        await asyncio.to_thread(append_record, _part(self._path), record)
+        self._past.append((before.messages[-1]["content"], before.info))
+        return after
 
-
-async def _step(pool: Any, request: StepRequest) -> StepResult | None:
-    outcome = await pool.step.remote(request, {})
-    result: StepResult | None = outcome.result
-    return result
-
-
-def _expert_acts(plan: EpisodePlan) -> Callable[[Episode], Act]:
-    assert plan.expert_ideas is not None
-    count = plan.expert_ideas
-
-    def start(episode: Episode) -> Act:
-        expert = IdeaBankExpert(count, _ideas_from(plan.ideas_from))
-        expert.start(episode.task, seed=episode.seed)
-
-        async def act(looked: StepResult) -> str:
-            return expert.act(looked.messages[-1]["content"], looked.info)
-
-        return act
-
-    return start
-
-
-def _ideas_from(name: str) -> Any:
-    """Return the function of a task id that gives its ideas; None: the task folders' own."""
-    import importlib
-
-    if not name:
-        return None
-    module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)
-
-
-def _model_acts(plan: EpisodePlan) -> Callable[[Episode], Act]:
-    import vllm
-    from transformers import AutoTokenizer
-    from vllm.inputs import TokensPrompt
-
-    tokenizer: Any = AutoTokenizer.from_pretrained(plan.model)
-    engine = vllm.AsyncLLMEngine.from_engine_args(
-        vllm.AsyncEngineArgs(
-            model=plan.model,
-            dtype="bfloat16",
-            seed=plan.seed,
-            max_model_len=plan.max_prompt_tokens + plan.max_new_tokens,
-            gpu_memory_utilization=plan.engine_memory_share,
+    async def _reply(self, before: StepResult) -> tuple[Reply, float]:
+        await self._budget.admit()
+        asked = time.perf_counter()
+        messages = before.messages
+        if self._episode.hints and not self._past:
+            messages = with_hints(messages, self._episode.hints)
+        turn = Turn(
+            task=self._episode.task,
+            seed=self._episode.seed,
+            messages=messages,
+            info=before.info,
+            past=tuple(self._past),
         )
-    )
-    params = vllm.SamplingParams(
-        temperature=plan.temperature,
-        top_p=plan.top_p,
-        max_tokens=plan.max_new_tokens,
-        min_tokens=1,
-        skip_special_tokens=False,
-    )
+        reply = await self._agent.act(turn)
+        self._budget.spend(reply)
+        return reply, time.perf_counter() - asked
 
-    async def act(looked: StepResult) -> str:
-        text = prompt_text(tokenizer, looked.messages)
-        tokens = tokenizer(text=text, add_special_tokens=False)["input_ids"]
-        prompt = TokensPrompt(prompt_token_ids=tokens[-plan.max_prompt_tokens :])
-        stream = engine.generate(prompt, params, request_id=uuid.uuid4().hex)
-        *_, finished = [output async for output in stream]
-        return reply_text(tokenizer, finished.outputs[0].token_ids)
+    async def _ask(self, reply: str | None, state: Mapping[str, Any] | None) -> StepResult | None:
+        request = StepRequest(
+            self._episode.env_id,
+            reply,
+            state,
+            seed=self._episode.env_seed,
+            keep_state=True,
+            record=reply is not None,
+        )
+        outcome = await self._pool.step.remote(request, {})
+        result: StepResult | None = outcome.result
+        return result
 
-    def start(_episode: Episode) -> Act:
-        return act
 
-    return start
+def _path(plan: EpisodePlan, episode: Episode) -> Path:
+    return Path(plan.folder) / f"{episode.name}.jsonl"
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+def _spent_before(folder: Path) -> tuple[float, int]:
+    """Return dollars and tokens of all steps that are written, of unfinished episodes too."""
+    paths = (*folder.glob("*.jsonl"), *folder.glob("*.jsonl.part"))
+    return spent_in(row for path in paths for row in read_jsonl(path))
 
 
 def _main(path: Path) -> None:
@@ -213,6 +172,8 @@ def _main(path: Path) -> None:
     pool = ray.get_actor(POOL_NAME, namespace=NAMESPACE)
     try:
         asyncio.run(run_plan(EpisodePlan.load(path), pool))
+    except* MLAgentError as errors:
+        raise errors.exceptions[0] from None
     except* ray.exceptions.RayTaskError as errors:
         raise cause_of(errors.exceptions[0]) from None
 

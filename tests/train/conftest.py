@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ..gym.fake_endpoint import FakeEndpoint
+
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 _NEEDED = ("torch", "ray", "openrlhf", "deepspeed")
@@ -95,6 +97,22 @@ def end_pool(cluster):
             time.sleep(0.05)
 
     return end
+
+
+@pytest.fixture
+def endpoint(monkeypatch):
+    """Start servers that speak the API of chat completions and make them OpenAI's."""
+    started = []
+
+    def start(*answers, **kwargs):
+        started.append(FakeEndpoint(answers, **kwargs))
+        monkeypatch.setenv("OPENAI_BASE_URL", started[-1].base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def test_a_killed_main_job_ends_with_the_same_results(main_job, tmp_path):
     assert len(list((run / "collect" / "trajectories").glob("*.jsonl"))) == TRAJECTORIES
     assert all(path.read_bytes() == content for path, content in kept.items())
     states = jsonl(run / "collect" / "states.jsonl")
-    assert {state["task"] for state in states} == {"spaceship-titanic"}
+    assert {entry["state"]["task"] for entry in states} == {"spaceship-titanic"}
 
     updates = jsonl(run / "metrics.jsonl")
     assert [update["update"] for update in updates] == list(range(1, UPDATES + 1))

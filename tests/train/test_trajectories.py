@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlagent_train.trajectories import draw_states, episode_stats, start_states
+from mlagent_train.trajectories import draw_states, episode_stats
 
 
 def row(task, content, *, reward=0.5, valid=True, gain=0.0, relative_gain=0.0):
@@ -18,17 +18,6 @@ def row(task, content, *, reward=0.5, valid=True, gain=0.0, relative_gain=0.0):
         "reward": reward,
         "info": {"valid": valid, "gain": gain, "relative_gain": relative_gain},
     }
-
-
-def test_a_state_is_pooled_as_often_as_it_was_met():
-    one = [row("alpha", "start"), row("alpha", "edited")]
-    pooled = start_states([one, [row("alpha", "start")], [row("beta", "start")]])
-    assert Counter((s["task"], s["messages"][0]["content"]) for s in pooled) == {
-        ("alpha", "start"): 2,
-        ("alpha", "edited"): 1,
-        ("beta", "start"): 1,
-    }
-    assert set(pooled[0]) == {"task", "env_id", "seed", "state", "messages"}
 
 
 @given(
