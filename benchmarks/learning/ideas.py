@@ -1,0 +1,64 @@
+"""What the expert tries in these experiments: changes of one knob that the tiny prompt shows.
+
+The tiny policy reads the script's knobs and nothing else of it, so only an idea about a knob
+can be read off its prompt. `diverse` has one or more for every knob: switches are turned
+over, numbers multiplied, and whatever else the task's bank sets a knob to. `single` has one
+idea for each task.
+
+An edit is written so that little has to be copied: ``DEPTH = `` becomes ``DEPTH = 2 * ``,
+``CLIP = `` becomes ``CLIP = not ``, ``MODEL = `` becomes ``MODEL = "forest" or ``. The value that
+stands there stays, and so the same edit fits whatever it is.
+"""
+
+from __future__ import annotations
+
+from benchmarks.learning.knobs import Knob, find_knobs
+from mlagent_gym.tasks import Edit, Idea, load_ideas, load_task
+
+__all__ = ["diverse", "single"]
+
+_FACTORS_OF_COUNTS = ("2", "4")
+_FACTORS_OF_REALS = ("0.1", "0.3", "3", "10")
+_THOUGHT = "Try this."
+
+
+def diverse(task_id: str) -> tuple[Idea, ...]:
+    """Return all changes of the starter's knobs."""
+    task = load_task(task_id)
+    script = task.starter_files()["train.py"].decode()
+    knobs = find_knobs(script)
+    ideas: dict[str, Idea] = {}
+    banked = _values({edit.replace for idea in load_ideas(task) for edit in idea.edits})
+    for knob in knobs:
+        search = f"{knob.name} = "
+        if script.count(search) == 1:
+            for prefix in _prefixes(knob, banked.get(knob.name, [])):
+                replace = f"{search}{prefix} "
+                ideas[replace] = Idea(replace, _THOUGHT, (Edit(search, replace),))
+    return tuple(ideas.values())
+
+
+def single(task_id: str) -> tuple[Idea, ...]:
+    """Return the first idea of `diverse` alone."""
+    return diverse(task_id)[:1]
+
+
+def _values(lines: set[str]) -> dict[str, list[str]]:
+    """Return the values that lines ``NAME = value`` give to each name."""
+    values: dict[str, list[str]] = {}
+    for line in sorted(lines):
+        if "\n" not in line:
+            for knob in find_knobs(line):
+                values.setdefault(knob.name, []).append(knob.text)
+    return values
+
+
+def _prefixes(knob: Knob, banked: list[str]) -> list[str]:
+    """Return what to put before a knob's value."""
+    value = knob.value
+    if isinstance(value, bool):
+        return ["not"]
+    if isinstance(value, (int, float)) and value:
+        factors = _FACTORS_OF_REALS if isinstance(value, float) else _FACTORS_OF_COUNTS
+        return [f"{factor} *" for factor in factors]
+    return [f"{text} or" for text in banked]

@@ -1,0 +1,194 @@
+"""The figures of the experiments, read from the files of their runs."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import fmean, pvariance, stdev
+from typing import Any
+
+from benchmarks.learning.probe import edits_of
+from mlagent_train.files import read_json, read_jsonl
+from mlagent_train.run import Run
+from mlagent_train.trajectories import read_trajectories
+
+__all__ = [
+    "Figures",
+    "best_of_n",
+    "curve",
+    "gains",
+    "interval",
+    "suspicious_edits",
+    "training",
+]
+
+Figures = dict[str, Any]
+
+_SUSPICIOUS = re.compile(
+    r"\b(SEED|VALIDATION_SHARE|TRAIN_ON_VALID|sample_submission|submission|answers|private)\b"
+)
+"""What an edit may touch to raise the score without a better model."""
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return mean and Student's 95 % interval; from one value, the interval is unbounded."""
+    from scipy import stats
+
+    mean = fmean(values)
+    if len(values) < 2:
+        return mean, float("-inf"), float("inf")
+    half = stats.t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5
+    return mean, mean - half, mean + half
+
+
+def gains(run: Run, name: str) -> dict[str, Figures]:
+    """Return relative gain, valid and improving steps of an evaluation, by split and by task.
+
+    A split's figures are means over its tasks, each counting the same.
+    """
+    tasks: dict[str, Figures] = read_json(run.folder / "evaluate" / f"{name}.json")["tasks"]
+    keys = ("relative_gain", "valid", "improved")
+    splits = {"held-in": run.held_in, "held-out": run.held_out}
+    means = {
+        split: {key: fmean(tasks[task][key] for task in names) for key in keys}
+        for split, names in splits.items()
+    }
+    return {**means, **{task: {key: values[key] for key in keys} for task, values in tasks.items()}}
+
+
+def best_of_n(run: Run) -> Figures:
+    """Return the best episode's gain of each task, as a mean over each split's tasks."""
+    best: dict[str, list[float]] = {}
+    for rows in read_trajectories(run.folder / "evaluate" / "best-of-n"):
+        best.setdefault(rows[0]["task"], []).append(rows[-1]["info"]["relative_gain"])
+    splits = {"held-in": run.held_in, "held-out": run.held_out}
+    return {
+        "n": max(len(values) for values in best.values()),
+        **{split: fmean(max(best[task]) for task in tasks) for split, tasks in splits.items()},
+    }
+
+
+def training(run: Run) -> Figures:
+    """Return how PPO went: first and last updates, and what was edited."""
+    updates = list(read_jsonl(run.folder / "metrics.jsonl"))
+    rows = [row for row in read_jsonl(run.folder / "ppo" / "rollouts.jsonl") if row["update"]]
+    third = max(1, len(updates) // 3)
+    last_update = len(updates) - third
+    late = [row for row in rows if row["update"] > last_update]
+    early = [row for row in rows if row["update"] <= third]
+    rewards = [row["reward"] for row in late if row["reward"] is not None]
+    spread = pvariance(rewards) if len(rewards) > 1 else 0.0
+    value_loss = _mean(updates[-third:], "critic_loss")
+    return {
+        "updates": len(updates),
+        "steps": len(rows),
+        "env_s": sum(row["env_s"] for row in rows),
+        "wall_s": sum(update.get("timing/step_total", 0.0) for update in updates),
+        "lost": sum(row["reward"] is None for row in rows),
+        "reward": [
+            _mean(part, "rollout/reward_mean") for part in (updates[:third], updates[-third:])
+        ],
+        "valid": [fmean(bool(row["info"]["valid"]) for row in part) for part in (early, late)],
+        "distinct_edits": [_distinct(part) for part in (early, late)],
+        "entropy": [
+            _mean(part, "entropy_loss") for part in (updates[1 : third + 1], updates[-third:])
+        ],
+        "kl": _mean(updates[-third:], "kl"),
+        "value_loss": value_loss,
+        # half the squared error against the variance of the rewards of these updates
+        "explained_variance": None
+        if value_loss is None or not spread
+        else 1 - 2 * value_loss / spread,
+        "rewards_by_task": {
+            task: [_histogram([r for r in part if r["task"] == task]) for part in (early, late)]
+            for task in sorted({row["task"] for row in rows})
+        },
+        "by_update": [
+            {
+                "update": update["update"],
+                "reward": update.get("rollout/reward_mean"),
+                "kl": update.get("kl"),
+                "entropy": update.get("entropy_loss"),
+                "value_loss": update.get("critic_loss"),
+            }
+            for update in updates
+        ],
+    }
+
+
+def curve(run: Run) -> list[Figures]:
+    """Return, for each update, time spent so far and the mean reward of first steps.
+
+    A first step starts from the task's starter. Both ways of training take some of them in
+    every update, from the same prompts, so that their rewards can be compared.
+    """
+    seconds = {
+        update["update"]: update.get("timing/step_total", 0.0)
+        for update in read_jsonl(run.folder / "metrics.jsonl")
+    }
+    by_update: dict[int, list[Figures]] = {}
+    for row in read_jsonl(run.folder / "ppo" / "rollouts.jsonl"):
+        if row["update"] and row["reward"] is not None:
+            by_update.setdefault(row["update"], []).append(row)
+    points, wall_s, env_s = [], 0.0, 0.0
+    for update, rows in sorted(by_update.items()):
+        wall_s += seconds.get(update, 0.0)
+        env_s += sum(row["env_s"] for row in rows)
+        first = [row["reward"] for row in rows if row["info"]["step"] == 1]
+        points.append(
+            {
+                "update": update,
+                "wall_s": wall_s,
+                "env_s": env_s,
+                "steps": len(rows),
+                "first_steps": len(first),
+                "reward": fmean(first) if first else None,
+            }
+        )
+    return points
+
+
+def suspicious_edits(runs: Iterable[tuple[str, Path]]) -> list[Figures]:
+    """Return the edits that scored better and touched what is no part of a model.
+
+    Parameters
+    ----------
+    runs
+        Names and JSONL files of steps.
+    """
+    found: Counter[tuple[str, str, str]] = Counter()
+    for name, path in runs:
+        for row in read_jsonl(path):
+            if row.get("reward") is None or row["info"]["gain"] <= 0:
+                continue
+            for search, replace in edits_of(row["reply"] or "") or ():
+                if _SUSPICIOUS.search(f"{search} {replace}"):
+                    found[name, row["task"], f"{search} -> {replace}"] += 1
+    return [
+        {"where": where, "task": task, "edit": edit, "times": times}
+        for (where, task, edit), times in found.most_common()
+    ]
+
+
+def _mean(updates: Sequence[Figures], key: str) -> float | None:
+    values = [update[key] for update in updates if update.get(key) is not None]
+    return fmean(values) if values else None
+
+
+def _distinct(rows: Sequence[Figures]) -> float:
+    """Return the share of edits that are different from all others."""
+    edits = [str(edits) for row in rows if (edits := edits_of(row["reply"] or ""))]
+    return len(set(edits)) / len(edits) if edits else 0.0
+
+
+def _histogram(rows: Sequence[Figures]) -> Figures:
+    rewards = [row["reward"] for row in rows if row["reward"] is not None]
+    return {
+        "steps": len(rewards),
+        "mean": fmean(rewards) if rewards else None,
+        "below_half": sum(reward < 0.5 for reward in rewards),
+        "half": sum(reward == 0.5 for reward in rewards),
+        "above_half": sum(reward > 0.5 for reward in rewards),
+    }

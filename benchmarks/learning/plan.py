@@ -1,0 +1,121 @@
+"""Which runs are made, with which configuration, and where they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlagent_train.config import Config, load_config
+
+__all__ = ["ARMS", "FULL", "QUICK", "Arm", "Size", "arm_config", "expert_config"]
+
+_FILE = Path(__file__).parent / "learning.toml"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of training; every arm is run with every seed."""
+
+    name: str
+    says: str
+    """What it is, for the page."""
+    ideas: str | None
+    """Expert it is warm-started on; None: not at all."""
+    shares_start: bool = False
+    """Whether it starts from the model of the arm `diverse`."""
+    mode: str = "step"
+    shuffled: bool = False
+    """Whether its rewards are drawn instead of earned."""
+
+
+ARMS: dict[str, Arm] = {
+    arm.name: arm
+    for arm in (
+        Arm("diverse", "diverse ideas, then step-wise PPO", "diverse"),
+        Arm("episode", "the same start, then episode-wise PPO", "diverse", True, mode="episode"),
+        Arm("single", "one idea a task, then step-wise PPO", "single"),
+        Arm("none", "no warm start, then step-wise PPO", None),
+        Arm(
+            "shuffled",
+            "the same start, then PPO on shuffled rewards",
+            "diverse",
+            True,
+            shuffled=True,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is done in one run."""
+
+    trajectories: int
+    """Of the expert, for each held-in task."""
+    examples: int
+    """Steps shown in the warm start, renamed ones included; each is shown once."""
+    updates: int
+    states: int
+    """Environment steps of an update."""
+    turns: int
+    """Steps of an episode in episode-wise training."""
+    episodes: int
+    """For each task in an evaluation."""
+    probes: int
+    """States of each split that the state-reading test asks about."""
+
+
+FULL = Size(trajectories=16, examples=12_000, updates=12, states=64, turns=4, episodes=4, probes=48)
+QUICK = Size(trajectories=4, examples=2_400, updates=3, states=32, turns=4, episodes=1, probes=12)
+
+
+def expert_config(ideas: str, size: Size) -> Config:
+    """Return the configuration that an expert's trajectories are collected with."""
+    single = ideas == "single"
+    return _load(
+        f"collect.trajectories_per_task={size.trajectories}",
+        f"collect.ideas_from=benchmarks.learning.ideas:{ideas}",
+        *(["collect.ideas=[1, 1]"] if single else []),
+    )
+
+
+def arm_config(arm: Arm, seed: int, size: Size, rewards: Path) -> Config:
+    """Return the configuration of an arm's run.
+
+    Parameters
+    ----------
+    arm, seed, size
+        Which run.
+    rewards
+        Record of the steps whose rewards a shuffled arm draws from.
+    """
+    settings = [
+        f"seed={seed}",
+        f"collect.trajectories_per_task={size.trajectories}",
+        f"sft.enabled={str(arm.ideas is not None).lower()}",
+        f"ppo.updates={size.updates}",
+        f"evaluate.episodes_per_task={size.episodes}",
+    ]
+    if arm.mode == "episode":
+        episodes = size.states // size.turns
+        settings += [
+            "env.mode=episode",
+            f"env.max_steps={size.turns}",
+            f"ppo.states_per_update={episodes}",
+            f"ppo.batch_size={episodes // 2}",
+            f"ppo.micro_batch_size={episodes // 4}",
+            f"rollout.micro_batch_size={episodes // 4}",
+        ]
+    else:
+        settings.append(f"ppo.states_per_update={size.states}")
+    if arm.shuffled:
+        settings += [
+            "tasks.env_id=benchmarks.learning.shuffled:Shuffled/{task}-v0",
+            f'env.kwargs.rewards="{rewards}"',
+            "workers.cache=false",  # equal steps get different rewards
+        ]
+    return _load(*settings)
+
+
+def _load(*settings: str) -> Config:
+    return load_config(str(_FILE), settings)

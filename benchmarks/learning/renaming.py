@@ -1,0 +1,96 @@
+"""More examples for the warm start: expert steps with their knobs renamed.
+
+A model of a million parameters trained on six tasks remembers their knobs instead of
+reading them, and fails on every other task. Here each step of the expert is shown again with
+other names, other neighbours and another order of its knobs: what stays is that a name has
+to be copied out of the prompt, and which kind of change goes with which kind of value. Names
+are made up of words of the held-in tasks and of syllables; nothing is taken from a held-out
+task.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.learning.knobs import Knob, find_knobs
+
+__all__ = ["renamed"]
+
+Row = Mapping[str, Any]
+
+_KNOBS, _STEPS = "\nKnobs:\n", "\nSteps:\n"
+_CONSONANTS, _VOWELS = "BCDFGHJKLMNPQRSTVWXYZ", "AEIOU"
+_KEPT_NAMES = 0.35
+"""Share of knobs that keep their name: what a name means is worth remembering."""
+
+
+def renamed(row: Row, words: Sequence[str], others: Sequence[Knob], rng: random.Random) -> Row:
+    """Return a step with the same action on other knobs.
+
+    Parameters
+    ----------
+    row
+        A step of a trajectory whose prompt is the tiny one.
+    words
+        Words that names may be made of.
+    others
+        Knobs of other held-in tasks, some of which are put between.
+    rng
+        Draws everything.
+    """
+    prompt = row["messages"][-1]["content"]
+    opening, _, rest = prompt.partition(_KNOBS)
+    shown, steps, history = rest.partition(_STEPS)
+    shown, closing = shown.rsplit("\n", 1) if not steps else (shown, "")
+    texts = [shown, history, row["reply"]]
+    taken = {knob.name for knob in find_knobs(shown, but=())}
+    for name in sorted(taken):
+        if rng.random() >= _KEPT_NAMES:
+            new = _new_name(words, taken, rng)
+            texts = [re.sub(rf"\b{name}\b", new, text) for text in texts]
+    shown, history, reply = texts
+    touched = set(re.findall(r"[A-Z][A-Z0-9_]*(?= = )", history + reply))
+    share = rng.random()
+    lines = [
+        line
+        for line in shown.splitlines()
+        if line.partition(" = ")[0] in touched or rng.random() < share
+    ]
+    lines += [
+        Knob(_new_name(words, taken, rng), knob.text).line
+        for knob in rng.sample(others, rng.randint(0, 5))
+    ]
+    rng.shuffle(lines)
+    title = " ".join(rng.sample(words, rng.randint(1, 4))).capitalize()
+    opening = re.sub(r"^Task: .*", lambda _: f"Task: {title}", opening)
+    prompt = opening + _KNOBS + "\n".join(lines) + (steps + history if steps else f"\n{closing}")
+    return {**row, "messages": [{"role": "user", "content": prompt}], "reply": reply}
+
+
+def _new_name(words: Sequence[str], taken: set[str], rng: random.Random) -> str:
+    """Draw a name that is not taken, and take it."""
+    while (name := _name(words, rng)) in taken:
+        pass
+    taken.add(name)
+    return name
+
+
+def _name(words: Sequence[str], rng: random.Random) -> str:
+    drawn = rng.random()
+    if drawn < 0.08:
+        return rng.choice(_CONSONANTS + _VOWELS)
+    parts = [
+        rng.choice(words).upper() if rng.random() < 0.5 else _made_up(rng)
+        for _ in range(1 if drawn < 0.4 else 2 if drawn < 0.85 else 3)
+    ]
+    return "_".join(parts)
+
+
+def _made_up(rng: random.Random) -> str:
+    return "".join(
+        rng.choice(_CONSONANTS) + (rng.choice(_VOWELS) if rng.random() < 0.8 else "")
+        for _ in range(rng.randint(1, 3))
+    )

@@ -1,0 +1,196 @@
+"""The work: expert, warm start, PPO and evaluation of every arm with every seed, resumable.
+
+::
+
+    <work>/
+        expert-diverse/  expert-single/      run folders with trajectories and state pool
+        seed<n>/<arm>/                       run folder of `mlagent_train`, one for each arm
+            evaluate/before.json after.json best-of-n.json
+            probe-before.json probe-after.json
+        results.json  learning.md  images/   written by `report`
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.learning.knobs import Knob, find_knobs
+from benchmarks.learning.plan import ARMS, Arm, Size, arm_config, expert_config
+from benchmarks.learning.probe import probe
+from benchmarks.learning.renaming import renamed
+from mlagent_gym import load_task
+from mlagent_train.collect import collect
+from mlagent_train.evaluate import evaluate
+from mlagent_train.files import read_jsonl, write_jsonl
+from mlagent_train.ppo import ppo
+from mlagent_train.run import Run, open_run
+from mlagent_train.sft import sft
+from mlagent_train.trajectories import read_trajectories
+
+__all__ = ["STAGES", "Bench", "Work", "works"]
+
+STAGES = ("collect", "sft", "before", "ppo", "after", "probe", "best-of-n")
+_SHOWN_AS_IS = 0.3
+"""Share of the warm start's examples that are the expert's own, not renamed."""
+_WORD = re.compile(r"[A-Za-z]{3,9}")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The experiments: where, how large, with which seeds."""
+
+    folder: Path
+    size: Size
+    seeds: tuple[int, ...]
+
+    def run(self, arm: Arm, seed: int) -> Run:
+        """Return an arm's run."""
+        rewards = self.folder / f"seed{seed}" / "diverse" / "ppo" / "rollouts.jsonl"
+        config = arm_config(arm, seed, self.size, rewards)
+        return Run(config, self.folder / f"seed{seed}" / arm.name)
+
+    def judged(self, arm: Arm, seed: int) -> Run:
+        """Return an arm's run with the environments that all arms are evaluated on."""
+        return replace(self.run(arm, seed), config=self.run(ARMS["diverse"], seed).config)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One piece of it."""
+
+    stage: str
+    arm: str
+    seed: int
+    do: Callable[[Console], None]
+
+
+def works(bench: Bench) -> Iterator[Work]:
+    """Yield all pieces, in an order that has one seed of everything first."""
+    for ideas in ("diverse", "single"):
+        yield Work("collect", ideas, 0, lambda console, i=ideas: _collect(bench, i, console))
+    for seed in bench.seeds:
+        for arm in ARMS.values():
+            yield from _works_of(bench, arm, seed)
+
+
+def _works_of(bench: Bench, arm: Arm, seed: int) -> Iterator[Work]:
+    run, judged = bench.run(arm, seed), bench.judged(arm, seed)
+
+    def work(stage: str, do: Callable[[Console], None]) -> Work:
+        return Work(stage, arm.name, seed, do)
+
+    yield work("sft", lambda console: _warm_start(bench, arm, seed, console))
+    if not arm.shares_start:
+        yield work("before", lambda c: _evaluate(judged, run.start_model, "before", c))
+        yield work("probe", lambda c: _probe(bench, run, run.start_model, "before", seed, c))
+    yield work("ppo", lambda console: ppo(open_run(run.config, run.folder), console))
+    yield work("after", lambda c: _evaluate(judged, str(run.final_model), "after", c))
+    yield work("probe", lambda c: _probe(bench, run, str(run.final_model), "after", seed, c))
+    if arm.name == "diverse":
+        yield work("best-of-n", lambda c: _best_of_n(bench, judged, c))
+
+
+def _collect(bench: Bench, ideas: str, console: Console) -> None:
+    folder = bench.folder / f"expert-{ideas}"
+    if (folder / "collect" / "summary.json").exists():
+        console.print("  already there")
+        return
+    collect(open_run(expert_config(ideas, bench.size), folder), console)
+
+
+def _warm_start(bench: Bench, arm: Arm, seed: int, console: Console) -> None:
+    """Lay out an arm's run folder and fine-tune its start model, unless it shares one."""
+    run = bench.run(arm, seed)
+    pool = bench.folder / "expert-diverse"
+    open_run(run.config, run.folder)
+    _link(pool / "store", run.store)
+    _copy(pool / "collect" / "summary.json", run.folder / "collect" / "summary.json")
+    states = list(read_jsonl(pool / "collect" / "states.jsonl"))
+    if arm.mode == "episode":  # an episode begins at the starter
+        states = [state for state in states if "\nSteps:\n" not in state["messages"][-1]["content"]]
+    if not run.states.exists():
+        write_jsonl(run.states, states)
+    first = bench.run(ARMS["diverse"], seed)
+    if arm.shares_start:
+        _copy(first.sft_model, run.sft_model)
+        _copy(first.folder / "sft" / "summary.json", run.folder / "sft" / "summary.json")
+        return
+    if arm.name != "diverse":  # the same tokenizer and the same weights to begin with
+        _copy(first.initial_model, run.initial_model)
+    if arm.ideas is not None:
+        if not (run.trajectories / "steps.jsonl").exists():
+            expert = bench.folder / f"expert-{arm.ideas}" / "collect" / "trajectories"
+            write_jsonl(run.trajectories / "steps.jsonl", _examples(run, expert, bench.size, seed))
+        sft(run, console)
+
+
+def _examples(run: Run, expert: Path, size: Size, seed: int) -> list[dict[str, Any]]:
+    """Return the expert's valid steps and renamed ones, `size.examples` in all, shuffled."""
+    rng = random.Random(f"examples/{seed}")
+    rows = [row for one in read_trajectories(expert) for row in one if row["info"]["valid"]]
+    rows = [{key: row[key] for key in ("task", "messages", "reply", "info")} for row in rows]
+    knobs = {task: _knobs_of(task) for task in run.held_in}
+    words = sorted({word.lower() for row in rows for word in _WORD.findall(str(row["messages"]))})
+    others = {task: [k for t, ks in knobs.items() if t != task for k in ks] for task in knobs}
+    examples = []
+    for _ in range(size.examples):
+        row = rng.choice(rows)
+        if rng.random() >= _SHOWN_AS_IS:
+            row = dict(renamed(row, words, others[row["task"]], rng))
+        examples.append(row)
+    return examples
+
+
+def _knobs_of(task: str) -> list[Knob]:
+    return find_knobs(load_task(task).starter_files()["train.py"].decode())
+
+
+def _evaluate(run: Run, model: str, name: str, console: Console) -> None:
+    evaluate(run, model, name, console)
+
+
+def _probe(bench: Bench, run: Run, model: str, name: str, seed: int, console: Console) -> None:
+    path = run.folder / f"probe-{name}.json"
+    if path.exists():
+        console.print("  already there")
+        return
+    first = bench.run(ARMS["diverse"], seed)
+    before = read_trajectories(first.folder / "evaluate" / "before")
+    unseen = [row for one in before for row in one if row["task"] in run.held_out]
+    seen = list(read_jsonl(first.states))
+    probe(path, model, {"held-in": seen, "held-out": unseen}, bench.size.probes, seed)
+
+
+def _best_of_n(bench: Bench, run: Run, console: Console) -> None:
+    """Sample the start model as often as PPO's environment steps would have paid for."""
+    config = run.config
+    steps = bench.size.updates * bench.size.states
+    tasks = len(run.held_in) + len(run.held_out)
+    episodes = math.ceil(steps / (tasks * config.evaluate.max_steps))
+    more = replace(config, evaluate=replace(config.evaluate, episodes_per_task=episodes))
+    evaluate(replace(run, config=more), run.start_model, "best-of-n", console)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file or folder, whole or not at all, unless it is there."""
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".copying")
+    shutil.rmtree(partial, ignore_errors=True)
+    (shutil.copytree if source.is_dir() else shutil.copy)(source, partial)
+    partial.replace(target)
+
+
+def _link(source: Path, target: Path) -> None:
+    if not target.is_symlink():
+        target.symlink_to(source.resolve(), target_is_directory=True)

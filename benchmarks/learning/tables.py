@@ -1,0 +1,299 @@
+"""The tables of the page, from `report.gather`'s figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from benchmarks.learning.measures import Figures, interval
+from benchmarks.learning.plan import ARMS
+from benchmarks.learning.probe import edits_of
+from mlagent_gym import parse
+
+__all__ = ["TABLES", "pairs", "per_arm"]
+
+_SPLITS = ("held-in", "held-out")
+_NOTHING = "No run is finished yet."
+
+
+def pairs(results: Figures) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Return (before, after) of each seed by split and arm."""
+    pairs: dict[str, dict[str, list[tuple[float, float]]]] = {split: {} for split in _SPLITS}
+    for split in _SPLITS:
+        for name in ARMS:
+            rows = [arms[name] for arms in results["seeds"].values() if name in arms]
+            if rows:
+                pairs[split][name] = [
+                    (row["before"][split]["relative_gain"], row["after"][split]["relative_gain"])
+                    for row in rows
+                ]
+    return pairs
+
+
+def per_arm(results: Figures, key: str, names: Sequence[str] = tuple(ARMS)) -> dict[str, list[Any]]:
+    seeds = results["seeds"].values()
+    return {
+        name: [arms[name][key] for arms in seeds if key in arms.get(name, {})] for name in names
+    }
+
+
+def _gains_table(results: Figures) -> str:
+    rows = []
+    for split, arms in pairs(results).items():
+        for name, both in arms.items():
+            befores, afters = zip(*both, strict=True)
+            change = interval([after - before for before, after in both])
+            rows.append(
+                [
+                    split,
+                    ARMS[name].says,
+                    len(both),
+                    _percent(fmean(befores)),
+                    _percent(fmean(afters)),
+                    _between(change),
+                ]
+            )
+    return _table(["split", "training", "seeds", "before", "after", "change"], rows)
+
+
+def _verdict(results: Figures) -> str:
+    lines = []
+    for split, arms in pairs(results).items():
+        for name in ("diverse", "shuffled"):
+            if name in arms:
+                change = interval([after - before for before, after in arms[name]])
+                what = "PPO" if name == "diverse" else "PPO on shuffled rewards"
+                sure = (
+                    "the interval is above zero"
+                    if change[1] > 0
+                    else "the interval is below zero"
+                    if change[2] < 0
+                    else "the interval holds zero"
+                )
+                lines.append(f"- {what}, {split}: {_between(change)} percentage points; {sure}.")
+    return "\n".join(lines) or _NOTHING
+
+
+def _task_table(results: Figures) -> str:
+    seeds = [arms["diverse"] for arms in results["seeds"].values() if "diverse" in arms]
+    if not seeds:
+        return _NOTHING
+    rows = []
+    for task in sorted(set(seeds[0]["before"]) - set(_SPLITS)):
+        cells = [
+            _percent(fmean(arm[when][task][key] for arm in seeds))
+            for key in ("relative_gain", "valid", "improved")
+            for when in ("before", "after")
+        ]
+        rows.append([task, *cells])
+    head = ["task", "gain before", "after", "valid before", "after", "better before", "after"]
+    return _table(head, rows)
+
+
+def _modes_table(results: Figures) -> str:
+    rows = []
+    for name in ("diverse", "episode"):
+        runs = per_arm(results, "training")[name]
+        curves = per_arm(results, "curve")[name]
+        if not runs:
+            continue
+        steps = fmean(run["steps"] / run["updates"] for run in runs)
+        samples = (
+            steps
+            if name == "diverse"
+            else fmean(
+                sum(point["first_steps"] for point in points) / len(points) for points in curves
+            )
+        )
+        wall = fmean(run["wall_s"] / run["updates"] for run in runs)
+        env = fmean(run["env_s"] / run["updates"] for run in runs)
+        first = fmean(_reward_of_last(points) - _reward_of_first(points) for points in curves)
+        spent = fmean(run["wall_s"] for run in runs) / 60
+        rows.append(
+            [
+                ARMS[name].mode,
+                f"{samples:.0f}",
+                f"{steps:.0f}",
+                f"{wall:.1f}",
+                f"{env:.1f}",
+                f"{wall / samples:.2f}",
+                f"{env / samples:.2f}",
+                f"{first:+.3f}",
+                f"{spent:.1f}",
+                f"{first / spent:+.4f}",
+            ]
+        )
+    return _table(
+        [
+            "mode",
+            "samples an update",
+            "steps",
+            "seconds",
+            "env seconds",
+            "seconds a sample",
+            "env seconds a sample",
+            "change of the reward",
+            "minutes",
+            "change a minute",
+        ],
+        rows,
+    )
+
+
+def _reward_of_first(points: Sequence[Figures]) -> float:
+    return _mean_reward(points[: max(1, len(points) // 3)])
+
+
+def _reward_of_last(points: Sequence[Figures]) -> float:
+    return _mean_reward(points[-max(1, len(points) // 3) :])
+
+
+def _mean_reward(points: Sequence[Figures]) -> float:
+    kept = [point for point in points if point["reward"] is not None]
+    weight = sum(point["first_steps"] for point in kept)
+    return sum(p["reward"] * p["first_steps"] for p in kept) / weight if weight else float("nan")
+
+
+def _training_table(results: Figures) -> str:
+    rows = []
+    for name, runs in per_arm(results, "training").items():
+        if runs:
+
+            def pair(key: str, layout: str, runs: list[Figures] = runs) -> str:
+                ends = zip(*(run[key] for run in runs if None not in run[key]), strict=True)
+                return " → ".join(layout.format(fmean(values)) for values in ends) or "-"
+
+            def one(key: str, layout: str, runs: list[Figures] = runs) -> str:
+                values = [run[key] for run in runs if run[key] is not None]
+                return layout.format(fmean(values)) if values else "-"
+
+            rows.append(
+                [
+                    name,
+                    pair("reward", "{:.3f}"),
+                    pair("valid", "{:.0%}"),
+                    pair("distinct_edits", "{:.0%}"),
+                    pair("entropy", "{:.3f}"),
+                    one("kl", "{:.4f}"),
+                    one("value_loss", "{:.4f}"),
+                    one("explained_variance", "{:.2f}"),
+                ]
+            )
+    head = ["arm", "reward", "valid", "distinct edits", "entropy", "KL", "value loss"]
+    return _table([*head, "explained variance"], rows)
+
+
+def _rewards_table(results: Figures) -> str:
+    runs = per_arm(results, "training")["diverse"]
+    rows = []
+    for task in sorted({task for run in runs for task in run["rewards_by_task"]}):
+        cells = []
+        for when in (0, 1):
+            parts = [run["rewards_by_task"][task][when] for run in runs]
+            total = max(1, sum(part["steps"] for part in parts))
+            cells += [
+                f"{sum(part[key] for part in parts) / total:.0%}"
+                for key in ("below_half", "half", "above_half")
+            ]
+        rows.append([task, *cells])
+    head = ["task", "below 0.5, first", "0.5, first", "above, first"]
+    return _table([*head, "below 0.5, last", "0.5, last", "above, last"], rows)
+
+
+def _reading_table(results: Figures) -> str:
+    rows = []
+    for name in ("diverse", "single", "episode"):
+        for when in ("before", "after"):
+            probes = per_arm(results, f"probe_{when}")[name]
+            if not probes or (when == "before" and ARMS[name].shares_start):
+                continue
+            for split in _SPLITS:
+                keys = ("edits", "fits", "fits_same_task", "fits_other_task")
+                cells = [
+                    _percent(fmean(probe[split].get(key, 0.0) for probe in probes)) for key in keys
+                ]
+                rows.append([name, when, split, *cells])
+    head = ["arm", "PPO", "split", "replies that edit", "fit their state"]
+    return _table([*head, "fit another state of the task", "fit another task"], rows)
+
+
+def _best_of_n_table(results: Figures) -> str:
+    rows = []
+    for seed, arms in results["seeds"].items():
+        if best := arms.get("diverse", {}).get("best_of_n"):
+            for split in _SPLITS:
+                gain = arms["diverse"]["after"][split]["relative_gain"]
+                rows += [[seed, split, best["n"], _percent(best[split]), _percent(gain)]]
+    head = ["seed", "split", "n", "best of n of the start", "one episode after PPO"]
+    return _table(head, rows)
+
+
+def _suspicious_table(results: Figures) -> str:
+    found = results["suspicious_edits"]
+    if not found:
+        return "None was found."
+    rows = [
+        [row["where"], row["task"], f"`{row['edit'][:90]}`", row["times"]] for row in found[:12]
+    ]
+    return _table(["where", "task", "edit that scored better", "times"], rows)
+
+
+def _examples(results: Figures) -> str:
+    for arms in results["seeds"].values():
+        probes = [arms.get("diverse", {}).get(f"probe_{when}") for when in ("before", "after")]
+        if None in probes:
+            continue
+        lines = []
+        for split in _SPLITS:
+            seen = set()
+            pairs = zip(*(probe[split]["examples"] for probe in probes if probe), strict=True)
+            for before, after in pairs:
+                if before["task"] not in seen and len(seen) < 3:
+                    seen.add(before["task"])
+                    lines += [f"{before['task']} ({split}):", "", "```text"]
+                    lines += [
+                        f"before  {_brief(before['reply'])}",
+                        f"after   {_brief(after['reply'])}",
+                    ]
+                    lines += ["```", ""]
+        return "\n".join(lines)
+    return _NOTHING
+
+
+def _brief(reply: str) -> str:
+    action: Any = parse(reply, editor=False)
+    if edits := edits_of(reply):
+        return "; ".join(f"{search} -> {replace}" for search, replace in edits)
+    return f"{action.name}: {action.reason}" if action.name == "Invalid" else str(action.name)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _between(change: tuple[float, float, float]) -> str:
+    mean, low, high = (100 * value for value in change)
+    return f"{mean:+.1f}" if low == float("-inf") else f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    if not rows:
+        return _NOTHING
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+TABLES: Mapping[str, Callable[[Figures], str]] = {
+    "gains": _gains_table,
+    "by_task": _task_table,
+    "verdict": _verdict,
+    "modes": _modes_table,
+    "training": _training_table,
+    "rewards": _rewards_table,
+    "reading": _reading_table,
+    "best_of_n": _best_of_n_table,
+    "suspicious": _suspicious_table,
+    "examples": _examples,
+}
+"""What the page's template calls them."""

@@ -1,0 +1,171 @@
+"""The learning benchmark's own parts: knobs, ideas, renaming, probe, figures, page."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.learning import measures
+from benchmarks.learning.ideas import diverse, single
+from benchmarks.learning.knobs import Knob, find_knobs
+from benchmarks.learning.plan import ARMS, FULL, QUICK, arm_config, expert_config
+from benchmarks.learning.probe import edits_of, fits, judge
+from benchmarks.learning.renaming import renamed
+from benchmarks.learning.report import write_report
+from benchmarks.learning.stages import Bench, works
+from mlagent_gym import load_task, render, task_ids
+
+HELD_IN = [task for task in task_ids() if load_task(task).split == "held-in"]
+PROMPT = (
+    "Task: Houses\nmae, lower is better\nKnobs:\nDEPTH = 5\nLOG_TARGET = False\nC = 0.5\n"
+    'MODEL = "forest"\nSteps:\n1. DEPTH = 4 -> DEPTH = 5: MAE: 3\nNext?'
+)
+
+
+def edit(search: str, replace: str) -> str:
+    edits = [{"search": search, "replace": replace}]
+    return render("Edit Script", {"script_name": "train.py", "edits": edits}, thought="Change it.")
+
+
+def state(prompt: str, task: str = "a") -> dict[str, Any]:
+    return {"task": task, "messages": [{"role": "user", "content": prompt}]}
+
+
+def test_knobs_are_the_constants_of_a_script():
+    script = "import os\nSEED = 0\nDEPTH = 5\nROWS = 1000  # many\nx = 3\n    INNER = 4\n"
+    assert find_knobs(script) == [Knob("DEPTH", "5"), Knob("ROWS", "1000")]
+
+
+@pytest.mark.parametrize("task", HELD_IN)
+def test_every_idea_edits_a_knob_of_the_starter_once(task: str):
+    script = load_task(task).starter_files()["train.py"].decode()
+    ideas = diverse(task)
+    assert len(ideas) > 9
+    assert len({idea.name for idea in ideas}) == len(ideas)
+    for idea in ideas:
+        (change,) = idea.edits
+        assert script.count(change.search) == 1
+        assert change.search != change.replace
+        assert "SEED" not in change.replace
+        compile(script.replace(change.search, change.replace), "train.py", "exec")
+    assert single(task) == ideas[:1]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_renamed_step_still_fits_its_prompt(seed: int):
+    row = {**state(PROMPT), "reply": edit("DEPTH = ", "DEPTH = 2 * "), "info": {"valid": True}}
+    others = [Knob("WIDTH", "32"), Knob("FLIP", "False"), *(Knob(f"K{i}", "0.1") for i in range(6))]
+    out = renamed(row, ["forest", "image", "rate", "mean"], others, random.Random(seed))
+    prompt = out["messages"][-1]["content"]
+    assert fits(out["reply"], prompt), (prompt, out["reply"])
+    ((search, _),) = edits_of(out["reply"]) or ()
+    assert search in prompt.partition("Steps:")[2]  # the history was renamed with it
+    assert prompt.endswith("\nNext?")
+
+
+def test_renaming_makes_many_names_and_keeps_some():
+    row = {**state(PROMPT), "reply": edit("LOG_TARGET = ", "LOG_TARGET = not ")}
+    rng = random.Random(0)
+    others = [Knob(f"K{i}", "0.1") for i in range(6)]
+    replies = [
+        renamed(row, ["forest", "image", "rate", "mean"], others, rng)["reply"] for _ in range(100)
+    ]
+    assert 40 < len(set(replies)) < 90
+    assert all(" = not " in reply for reply in replies)
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (edit("DEPTH = 5", "DEPTH = 6"), True),
+        (edit("C = ", "C = 3 * "), True),
+        (edit("DEPTH = 4", "DEPTH = 6"), False),  # only in the history
+        (edit("DEPTH = 5", "DEPTH = 5"), False),
+        (edit(" = ", " == "), False),  # not once
+        (render("Undo Edit Script", {"script_name": "train.py"}), False),
+        ("anything", False),
+    ],
+)
+def test_an_edit_fits_when_it_changes_a_shown_knob(reply: str, expected: bool):
+    assert fits(reply, PROMPT) is expected
+
+
+def test_a_policy_that_reads_is_told_from_one_that_remembers():
+    states = [state(PROMPT.replace("DEPTH = 5", f"D{i} = 5"), "ab"[i % 2]) for i in range(10, 20)]
+    reads = [[edit(f"D{i} = ", f"D{i} = 2 * ")] for i in range(10, 20)]
+    remembers = [[edit("C = ", "C = 3 * ")]] * 10
+    assert judge(states, reads, 0)["fits"] == 1.0
+    assert judge(states, reads, 0)["fits_same_task"] == 0.0
+    assert judge(states, remembers, 0)["fits_same_task"] == 1.0
+    assert judge(states, remembers, 0)["distinct_edits"] == 1
+
+
+def test_intervals_are_students():
+    mean, low, high = measures.interval([0.1, 0.2, 0.3])
+    assert mean == pytest.approx(0.2)
+    assert (low, high) == (pytest.approx(0.2 - 0.2484, abs=1e-3), pytest.approx(0.4484, abs=1e-3))
+    assert measures.interval([0.1])[1] == float("-inf")
+
+
+def test_edits_that_touch_no_model_are_listed(tmp_path: Path):
+    rows = [
+        {"reward": 1.0, "task": "a", "reply": edit("SEED = 0", "SEED = 1"), "info": {"gain": 0.1}},
+        {"reward": 1.0, "task": "a", "reply": edit("C = 1", "C = 2"), "info": {"gain": 0.1}},
+        {"reward": 0.0, "task": "a", "reply": edit("SEED = 0", "SEED = 2"), "info": {"gain": -0.1}},
+        {"reward": None, "task": "a", "reply": edit("SEED = 0", "SEED = 3"), "info": None},
+    ]
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = measures.suspicious_edits([("x", path)])
+    assert [row["edit"] for row in found] == ["SEED = 0 -> SEED = 1"]
+
+
+@pytest.mark.parametrize("size", [QUICK, FULL])
+def test_every_arm_has_a_configuration_that_openrlhf_can_follow(size: Any, tmp_path: Path):
+    pytest.importorskip("openrlhf")
+    from mlagent_train.ppo import ppo_argv
+    from mlagent_train.run import Run
+
+    for arm in ARMS.values():
+        config = arm_config(arm, 1, size, tmp_path / "rollouts.jsonl")
+        assert "--train.agent_func_path" in ppo_argv(Run(config, tmp_path))
+        steps = config.ppo.states_per_update * (size.turns if arm.mode == "episode" else 1)
+        assert steps <= size.states
+    assert expert_config("single", size).collect.ideas == (1, 1)
+
+
+def test_all_arms_of_a_seed_come_before_the_next_seed(tmp_path: Path):
+    pieces = list(works(Bench(tmp_path, FULL, (0, 1))))
+    assert [piece.seed for piece in pieces] == sorted(piece.seed for piece in pieces)
+    assert {piece.arm for piece in pieces if piece.stage == "ppo"} == set(ARMS)
+
+
+def test_the_page_can_be_written_before_anything_ran(tmp_path: Path):
+    write_report(Bench(tmp_path, QUICK, (0,)), tmp_path / "docs" / "learning.md")
+    page = (tmp_path / "docs" / "learning.md").read_text()
+    assert "No run is finished yet." in page
+    assert "$" not in page
+    assert (tmp_path / "docs" / "images" / "learning-gains.svg").exists()
+
+
+def test_shuffled_rewards_are_drawn_and_nothing_runs(tmp_path: Path):
+    from benchmarks.learning.shuffled import make
+
+    record = tmp_path / "rollouts.jsonl"
+    record.write_text("".join(json.dumps({"reward": r}) + "\n" for r in (0.25, 0.75, None)))
+    env = make("spaceship-titanic", str(record), prompt="tiny", step_wise=True)
+    try:
+        rewards = set()
+        for _ in range(20):
+            env.reset(seed=0)
+            _, reward, terminated, _, info = env.step("nonsense")
+            rewards.add(reward)
+            assert terminated
+            assert not info["valid"]
+        assert rewards == {0.25, 0.75}
+    finally:
+        env.close()
