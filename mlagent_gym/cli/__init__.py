@@ -15,6 +15,7 @@ from mlagent_gym.cli import (
     replay,
     scores,
     states,
+    view,
 )
 from mlagent_gym.cli.failures import Group
 
@@ -37,4 +38,5 @@ app.command("new-task")(new_task.command)
 app.command("play")(play.command)
 app.command("replay")(replay.command)
 app.command("scores")(scores.command)
+app.command("view")(view.command)
 app.add_typer(states.app, name="state")
