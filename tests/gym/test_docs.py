@@ -20,6 +20,7 @@ PAGES = (
     "rewards",
     "states",
     "recordings",
+    "viewer",
     "extending",
 )
 
