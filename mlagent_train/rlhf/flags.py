@@ -12,10 +12,14 @@ from urllib.parse import urlsplit
 
 from mlagent_train.config import Config
 from mlagent_train.errors import ConfigError
-from mlagent_train.hardware import gpu_count
+from mlagent_train.rlhf.limits import impossible, on_gpu
 from mlagent_train.rlhf.options import PPO_COMMAND, SFT_COMMAND, Value, check_options
 
-__all__ = ["PpoFiles", "SftFiles", "on_gpu", "ppo_flags", "sft_flags"]
+__all__ = ["BEST_METRIC", "PpoFiles", "SftFiles", "ppo_flags", "sft_flags"]
+
+
+BEST_METRIC = "eval_held-in_pass1"
+"""OpenRLHF's name of the mean reward over the evaluation rows whose data source is held-in."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +39,12 @@ class PpoFiles:
 
     model: str
     prompts: Path
+    evaluation: Path
+    """Prompts of whole episodes, for ``evaluate.every_updates``."""
     agent: Path
     checkpoints: Path
     output: Path
     tensorboard: Path
-
-
-def on_gpu(config: Config) -> bool:
-    """Return whether the run uses CUDA."""
-    device = config.hardware.device
-    return gpu_count() > 0 if device == "auto" else device == "gpu"
 
 
 def sft_flags(config: Config, files: SftFiles) -> dict[str, Value]:
@@ -110,6 +110,7 @@ def ppo_flags(config: Config, files: PpoFiles) -> dict[str, Value]:
         "actor.gradient_checkpointing_enable": hardware.gradient_checkpointing,
         "train.dynamic_batch_enable": hardware.max_tokens_per_gpu > 0,
         "train.max_tokens_per_gpu": hardware.max_tokens_per_gpu or None,
+        "rollout.max_tokens_per_gpu": hardware.max_tokens_per_gpu or None,
         "train.async_enable": ppo.asynchronous,
         "train.partial_rollout_enable": ppo.partial_rollout,
         # Samples of an asynchronous run are a few updates old: clip their weight.
@@ -120,9 +121,11 @@ def ppo_flags(config: Config, files: PpoFiles) -> dict[str, Value]:
         "algo.advantage.lambd": ppo.gae_lambda,
         "algo.kl.init_coef": ppo.kl_coef,
         "algo.kl.estimator": ppo.kl_estimator,
+        "algo.kl.use_loss": ppo.kl_in_loss,
         "actor.eps_clip_low_high": ppo.clip,
         "critic.value_clip": ppo.value_clip,
-        "critic.freezing_steps": ppo.critic_warmup_updates,
+        # without a critic there is nothing to wait for
+        "critic.freezing_steps": ppo.critic_warmup_updates if ppo.estimator == "gae" else -1,
         "actor.entropy_coef": ppo.entropy_coef,
         "actor.adam.lr": ppo.actor_lr,
         "critic.adam.lr": ppo.critic_lr,
@@ -148,16 +151,18 @@ def ppo_flags(config: Config, files: PpoFiles) -> dict[str, Value]:
         "data.input_key": "input",
         "data.label_key": "label",
         "train.agent_func_path": str(files.agent),
+        **_evaluation(config, files),
         "ckpt.path": str(files.checkpoints),
         "ckpt.output_dir": str(files.output),
         "ckpt.save_steps": ppo.save_every_updates,
         "ckpt.max_num": ppo.keep_checkpoints,
+        "ckpt.save_hf": config.evaluate.every_updates > 0 or config.collapse.updates > 0,
         "ckpt.load_enable": True,
         "logger.logging_steps": 1,
         **_logging(config, files.tensorboard, "ppo"),
     }
     flags = _checked(PPO_COMMAND, flags, config.openrlhf.ppo)
-    if problems := list(_impossible(config, flags)):
+    if problems := list(impossible(config, flags)):
         raise ConfigError(f"{config.name}: " + " ".join(problems))
     return flags
 
@@ -183,10 +188,29 @@ def _placement(config: Config) -> dict[str, Value]:
     }
 
 
+def _evaluation(config: Config, files: PpoFiles) -> dict[str, Value]:
+    """Return what makes OpenRLHF evaluate whole episodes and keep the best checkpoint.
+
+    The agent's reward of an evaluated episode is its relative gain, so that OpenRLHF's
+    mean reward of a data source is the mean gain of a split.
+    """
+    if not config.evaluate.every_updates:
+        return {"ckpt.best_metric_key": "none"}
+    return {
+        "eval.dataset": str(files.evaluation),
+        "eval.steps": config.evaluate.every_updates,
+        "eval.temperature": config.evaluate.temperature,
+        "eval.n_samples_per_prompt": 1,
+        "ckpt.best_metric_key": BEST_METRIC,
+    }
+
+
 def _context_tokens(config: Config) -> int:
     rollout, env = config.rollout, config.env
-    turns = env.max_steps if env.mode == "episode" else 1
-    return turns * (rollout.max_prompt_tokens + rollout.max_new_tokens)
+    turn = rollout.max_prompt_tokens + rollout.max_new_tokens
+    if env.mode == "step":
+        return turn
+    return max(turn, min(env.max_steps * turn, rollout.max_episode_tokens))
 
 
 def _logging(config: Config, tensorboard: Path, name: str) -> dict[str, Value]:
@@ -201,6 +225,7 @@ def _logging(config: Config, tensorboard: Path, name: str) -> dict[str, Value]:
         raise ConfigError(
             "logging.wandb_project is set, but there is neither WANDB_API_KEY in the "
             "environment nor a key of `wandb login` in ~/.netrc."
+            " Set one of them, or leave the project out."
         )
     return {
         **flags,
@@ -224,6 +249,7 @@ def _has_wandb_key() -> bool:
 
 _OWNED = (
     "actor.model_name_or_path",
+    "ckpt.best_metric_key",
     "ckpt.load_enable",
     "ckpt.output_dir",
     "ckpt.path",
@@ -233,6 +259,8 @@ _OWNED = (
     "data.label_key",
     "data.output_key",
     "data.prompt_dataset",
+    "eval.dataset",
+    "eval.n_samples_per_prompt",
     "logger.tensorboard_dir",
     "logger.wandb.key",
     "model.model_name_or_path",
@@ -245,7 +273,9 @@ _OWNED = (
 def _checked(command: str, flags: dict[str, Value], extra: Mapping[str, Any]) -> dict[str, Value]:
     for name, value in _flat(extra):
         if name in _OWNED:
-            raise ConfigError(f"OpenRLHF's --{name} is set by the run folder and cannot be chosen.")
+            raise ConfigError(
+                f"OpenRLHF's --{name} is set by the run folder and cannot be chosen. Leave it out."
+            )
         flags[name] = tuple(value) if isinstance(value, list) else value
     check_options(command, flags)
     return flags
@@ -257,51 +287,3 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def _impossible(config: Config, flags: Mapping[str, Value]) -> Iterator[str]:
-    """Yield what OpenRLHF 0.11.2 would only notice after minutes, or not at all."""
-    ppo, hardware = config.ppo, config.hardware
-    samples = ppo.states_per_update * ppo.samples_per_state
-    if flags.get("ds.lora.rank"):
-        yield (
-            "LoRA does not work with PPO: OpenRLHF sends adapter weights under names "
-            "that its rollout engine does not know; unset ds.lora.rank."
-        )
-    if samples % ppo.batch_size:
-        yield (
-            f"ppo.batch_size ({ppo.batch_size}) must divide the samples of an update "
-            f"({samples}), or the rest is never learned from."
-        )
-    ranks = hardware.nodes * hardware.gpus_per_node
-    if ppo.batch_size % (ppo.micro_batch_size * ranks):
-        yield (
-            f"ppo.batch_size ({ppo.batch_size}) must be a multiple of ppo.micro_batch_size "
-            f"times the training ranks ({ppo.micro_batch_size} x {ranks})."
-        )
-    if samples // config.rollout.micro_batch_size < ranks:
-        yield "rollout.micro_batch_size leaves some training ranks without samples."
-    groups = ("rloo", "reinforce_baseline", "group_norm", "dr_grpo")
-    if ppo.estimator in groups and ppo.samples_per_state < 2:
-        yield f"ppo.estimator {ppo.estimator!r} compares samples: set ppo.samples_per_state >= 2."
-    if config.env.mode == "episode" and (ppo.gamma, ppo.gae_lambda) != (1.0, 1.0):
-        yield (
-            "Episodes need ppo.gamma = ppo.gae_lambda = 1: OpenRLHF discounts over "
-            "the environment's tokens too."
-        )
-    if not on_gpu(config):
-        if hardware.packing or hardware.max_tokens_per_gpu:
-            yield "hardware.packing and max_tokens_per_gpu need flash-attn, which needs a GPU."
-        if hardware.sleep:
-            yield "hardware.sleep needs a GPU."
-    elif ppo.asynchronous and gpu_count() == 1 and not hardware.ray_address:
-        yield "ppo.asynchronous needs separate GPUs to train and to generate; there is one."
-    if hardware.colocate and not ppo.asynchronous:
-        engine_gpus = hardware.engines * hardware.tensor_parallel
-        if engine_gpus != ranks:
-            yield (
-                f"Colocated synchronous PPO needs as many GPUs for engines ({engine_gpus}) "
-                f"as for training ({ranks})."
-            )
-    elif ppo.partial_rollout and not ppo.asynchronous:
-        yield "ppo.partial_rollout needs ppo.asynchronous."
