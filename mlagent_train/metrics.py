@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,17 @@ from rich.table import Table
 
 from mlagent_train.files import read_jsonl
 from mlagent_train.scalars import read_scalars
+from mlagent_train.step_figures import grouped, read_steps, step_figures
+from mlagent_train.trajectories import episode_stats
 
-__all__ = ["read_updates", "updates_table"]
+__all__ = ["read_evaluations", "read_updates", "updates_table"]
 
 Update = dict[str, Any]
 
 
-def read_updates(events: Path, record: Path) -> list[Update]:
+def read_updates(
+    events: Path, record: Path, evaluations: Mapping[int, Any] | None = None
+) -> list[Update]:
     """Return one row for each update that was made, oldest first.
 
     Parameters
@@ -25,53 +30,76 @@ def read_updates(events: Path, record: Path) -> list[Update]:
         Folder of OpenRLHF's event files.
     record
         The pool's JSONL file.
+    evaluations
+        What `read_evaluations` returns.
 
     Returns
     -------
     list of dict
-        ``update``; every scalar OpenRLHF logged; under ``steps`` the number of samples,
-        the steps lost, and means of reward, valid and improved over the others; and the
-        same for each task under ``tasks``.
+        ``update``; every scalar OpenRLHF logged; under ``steps`` the `step_figures` of the
+        update's environment steps, under ``tasks`` and ``actions`` those of each task and
+        each kind of action; ``evaluation`` where there was one.
     """
-    by_update: dict[int, list[dict[str, Any]]] = {}
-    for row in _last_attempts(record):
-        by_update.setdefault(row["update"], []).append(row)
+    steps = read_steps(record, "train")
+    evaluations = evaluations or {}
     updates = []
-    for step, scalars in sorted(read_scalars(events).items()):
-        values = {name.removeprefix("train/"): value for name, value in scalars.items()}
-        rows = by_update.get(step, [])
-        tasks = {row["task"] for row in rows}
+    for number, scalars in sorted(read_scalars(events).items()):
+        if not any(name.startswith("train/") for name in scalars):
+            continue  # only its evaluation is there: the process was killed in between
+        rows = steps.get(number, [])
+        by_task = grouped(rows, lambda row: str(row["task"]))
+        by_action = grouped(
+            (row for row in rows if row["info"]), lambda row: row["info"].get("action") or "-"
+        )
         updates.append(
             {
-                "update": step,
-                **values,
-                "steps": _means(rows),
-                "tasks": {
-                    task: _means([row for row in rows if row["task"] == task])
-                    for task in sorted(tasks)
-                },
+                "update": number,
+                **{name.removeprefix("train/"): value for name, value in scalars.items()},
+                "steps": step_figures(rows),
+                "tasks": {name: step_figures(group) for name, group in by_task.items()},
+                "actions": {name: step_figures(group) for name, group in by_action.items()},
+                **({"evaluation": evaluations[number]} if number in evaluations else {}),
             }
         )
     return updates
 
 
-def _last_attempts(record: Path) -> list[dict[str, Any]]:
-    """Return the record without what a killed process did for updates that were made again."""
-    rows = [row for row in read_jsonl(record) if row["update"]] if record.exists() else []
-    last = {row["update"]: row["process"] for row in rows}  # rows are in order of time
-    return [row for row in rows if row["process"] == last[row["update"]]]
+def read_evaluations(folder: Path) -> dict[int, dict[str, Any]]:
+    """Return the evaluations made between updates, by the update they were made after.
+
+    Parameters
+    ----------
+    folder
+        ``ppo`` of a run folder.
+
+    Returns
+    -------
+    dict
+        Under ``splits`` and ``tasks`` the `EpisodeStats` by name. An evaluation that a kill
+        cut short is left out; OpenRLHF does not repeat it.
+    """
+    rows = folder / "evaluation.jsonl"
+    episodes = sum(1 for _ in read_jsonl(rows)) if rows.exists() else 0
+    steps = read_steps(folder / "rollouts.jsonl", "evaluate") if episodes else {}
+    found = {update: _evaluation(rows, episodes) for update, rows in sorted(steps.items())}
+    return {update: result for update, result in found.items() if result is not None}
 
 
-def _means(rows: list[dict[str, Any]]) -> dict[str, float]:
-    kept = [row for row in rows if row["reward"] is not None]
-    count = max(len(kept), 1)
-    return {
-        "samples": len(rows),
-        "lost": len(rows) - len(kept),
-        "reward": sum(row["reward"] for row in kept) / count,
-        "valid": sum(bool(row["info"]["valid"]) for row in kept) / count,
-        "improved": sum(row["info"]["gain"] > 0 for row in kept) / count,
-    }
+def _evaluation(rows: Sequence[dict[str, Any]], episodes: int) -> dict[str, Any] | None:
+    by_episode = grouped(rows, lambda row: f"{row['row']:06d}")
+    if len(by_episode) < episodes:
+        return None
+    kept = [
+        steps
+        for group in by_episode.values()
+        if (steps := [row for row in group if row["reward"] is not None])
+    ]
+    found: dict[str, dict[str, Any]] = {"splits": {}, "tasks": {}}
+    for kind, key in (("splits", "split"), ("tasks", "task")):
+        for name in sorted({steps[0][key] for steps in kept}):
+            those = [steps for steps in kept if steps[0][key] == name]
+            found[kind][name] = asdict(episode_stats(those))
+    return found
 
 
 _COLUMNS: tuple[tuple[str, str, Callable[[Update], Any]], ...] = (

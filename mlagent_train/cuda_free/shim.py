@@ -9,25 +9,28 @@ machine with a GPU it does nothing; for an OpenRLHF it does not know it refuses.
 from __future__ import annotations
 
 import functools
-import importlib.abc
 import importlib.machinery
 import importlib.metadata
 import os
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+from mlagent_train.after_import import after_import
 from mlagent_train.errors import TrainerVersionError
 from mlagent_train.hardware import gpu_count
 
-__all__ = ["ENGINE_VARIABLE", "KNOWN_OPENRLHF", "install", "stub_module"]
+__all__ = ["ENGINE_VARIABLE", "KNOWN_OPENRLHF", "install", "stub_flash_attn", "stub_module"]
 
 KNOWN_OPENRLHF = "0.11.2"
 """The release every patch below was read against."""
 
 ENGINE_VARIABLE = "MLAGENT_ROLLOUT_ENGINE"
 """``transformers`` (default) or ``vllm``: the rollout engine that a Ray worker sets up."""
+
+
+_INSTALLED: list[bool] = []
 
 
 def install() -> None:
@@ -38,13 +41,13 @@ def install() -> None:
     TrainerVersionError
         OpenRLHF is missing or not `KNOWN_OPENRLHF`.
     """
-    if gpu_count() > 0 or any(isinstance(finder, _PatchFinder) for finder in sys.meta_path):
+    if gpu_count() > 0 or _INSTALLED:
         return
     _require_known_openrlhf()
     # DeepSpeed otherwise probes for accelerators and may pick one that is only half there;
     # "cpu" also makes it choose gloo for its collectives.
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    _stub_flash_attn()
+    stub_flash_attn()
     patches = dict(_PATCHES)
     if os.environ.get(ENGINE_VARIABLE, "transformers") == "vllm":
         from mlagent_train.cuda_free import vllm_cpu
@@ -54,9 +57,8 @@ def install() -> None:
         from mlagent_train.cuda_free import engine
 
         engine.install()
-    for name in [name for name in patches if name in sys.modules]:
-        patches.pop(name)(sys.modules[name])
-    sys.meta_path.insert(0, _PatchFinder(patches))
+    after_import(patches)
+    _INSTALLED.append(True)
 
 
 def _require_known_openrlhf() -> None:
@@ -81,15 +83,15 @@ def stub_module(name: str, **attributes: Any) -> types.ModuleType:
     return module
 
 
-def _stub_flash_attn() -> None:
-    """Satisfy imports of flash-attn, which has no CPU build.
+def stub_flash_attn() -> None:
+    """Satisfy imports of flash-attn, which has no CPU build and takes long to compile for GPUs.
 
     ``openrlhf.models.ring_attn_utils`` imports these names; they are called only with
     sample packing or ring attention, which the configuration refuses without a GPU.
     """
 
     def unavailable(*_args: object, **_kwargs: object) -> None:
-        raise RuntimeError("flash-attn has no CPU build: switch off packing and ring attention.")
+        raise RuntimeError("flash-attn is not installed: switch off packing and ring attention.")
 
     stub_module("flash_attn", __version__="0.0.0")
     names = ("index_first_axis", "pad_input", "rearrange", "unpad_input")
@@ -164,33 +166,3 @@ class _TorchOnCpu:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._torch, name)
-
-
-class _PatchFinder(importlib.abc.MetaPathFinder):
-    """Runs a patch as soon as its module has been executed, whoever imports it first."""
-
-    def __init__(self, patches: dict[str, Callable[[Any], None]]):
-        self._pending = patches
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        patch = self._pending.pop(fullname, None)
-        if patch is None:
-            return None
-        for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
-            if spec is not None and spec.loader is not None:
-                _patch_after_exec(spec.loader, patch)
-                return spec
-        return None
-
-
-def _patch_after_exec(loader: Any, patch: Callable[[Any], None]) -> None:
-    execute = loader.exec_module
-
-    def exec_module(module: types.ModuleType) -> None:
-        execute(module)
-        patch(module)
-
-    loader.exec_module = exec_module

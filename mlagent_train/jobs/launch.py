@@ -21,6 +21,7 @@ from typing import Any
 from mlagent_train.errors import StageError
 from mlagent_train.hardware import cpu_count
 from mlagent_train.jobs.job import Job, RaySettings
+from mlagent_train.rlhf.process import prepare
 
 __all__ = ["die_with_parent", "run_job", "start_ray"]
 
@@ -159,18 +160,14 @@ def _main(path: Path) -> None:
     job = Job.load(path)
     env = worker_environment(job)
     os.environ.update(env)
-    hook = None
     if job.cuda_free:
-        from mlagent_train.cuda_free import shim
-
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray takes "" for "no device, ever"
-        shim.install()
-        hook = "mlagent_train.cuda_free.shim.install"
+    prepare()
     if job.ray is None:
         _single_process_group()
         _run(job)
         return
-    start_ray(job.ray, env, hook)
+    start_ray(job.ray, env, "mlagent_train.rlhf.process.prepare")
     import ray
 
     from mlagent_train.envs.pool import start_pool

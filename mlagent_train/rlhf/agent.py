@@ -2,20 +2,22 @@
 
 OpenRLHF loads this file by its path in every rollout engine and makes an `AgentExecutor`.
 One class serves step-wise training (one state, one action), episodes (up to a number of
-turns) and the evaluation of whole episodes between updates. Its settings and its workers come from the named pool, because OpenRLHF can
-pass it nothing.
+turns) and the evaluation of whole episodes between updates. Its settings and its workers
+come from the named pool, because OpenRLHF can pass it nothing.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
 from openrlhf.utils.agent import AgentExecutorBase
 
+from mlagent_gym import ACTIONS
 from mlagent_train.chat import prompt_text, reply_text, turn_text
 from mlagent_train.envs.pool import StepOutcome, cause_of
 from mlagent_train.envs.settings import NAMESPACE, POOL_NAME, AgentSettings
@@ -23,6 +25,22 @@ from mlagent_train.envs.stepping import StepRequest
 from mlagent_train.errors import MachineError
 
 __all__ = ["LOG_KEYS", "AgentExecutor", "log_values"]
+
+_RUNS = {
+    "ok": "run_ok",
+    "error": "run_error",
+    "timeout": "run_timeout",
+    "out_of_memory": "run_out_of_memory",
+    "output_limit": "run_limit",
+    "disk_limit": "run_limit",
+    "killed": "run_limit",
+}
+"""What a run's status is logged as; none when no script ran."""
+
+_ACTIONS = {
+    name: "action_" + "_".join(re.findall("[a-z]+", name.lower())) for name in (*ACTIONS, "Invalid")
+}
+"""What an action is logged as: ``action_edit_script`` and so on."""
 
 LOG_KEYS = (
     "valid",
@@ -37,6 +55,8 @@ LOG_KEYS = (
     "queue_s",
     "cached",
     "turns",
+    *dict.fromkeys(_RUNS.values()),
+    *_ACTIONS.values(),
 )
 """Logged for every sample: OpenRLHF needs the same keys from all of them."""
 
@@ -208,7 +228,7 @@ def _sample(
 
 
 def log_values(outcomes: Sequence[StepOutcome]) -> dict[str, float]:
-    """Return `LOG_KEYS` of a sample: means over its turns, except turns and gain (sums)."""
+    """Return `LOG_KEYS` of a sample: shares and means of its turns; turns and gain are sums."""
     turns = max(len(outcomes), 1)
     totals = dict.fromkeys(LOG_KEYS, 0.0)
     for outcome in outcomes:
@@ -222,8 +242,13 @@ def log_values(outcomes: Sequence[StepOutcome]) -> dict[str, float]:
         totals["cached"] += float(outcome.cached)
         totals["env_s"] += outcome.env_s
         totals["queue_s"] += outcome.queue_s
-        if kind in totals:
-            totals[kind] += 1.0
+        for key in (
+            kind,
+            _RUNS.get(str(info.get("run_status", "")), ""),
+            _ACTIONS.get(str(info.get("action", "")), ""),
+        ):
+            if key in totals:
+                totals[key] += 1.0
     logs = {key: value / turns for key, value in totals.items()}
     logs["turns"] = float(len(outcomes))
     return logs
