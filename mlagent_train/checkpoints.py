@@ -1,4 +1,4 @@
-"""Make OpenRLHF's PPO checkpoints consistent after a kill, before it resumes from them.
+"""OpenRLHF's PPO checkpoints: made consistent after a kill, and what it exports beside them.
 
 Actor and critic are saved one after the other; a process killed in between leaves a pair
 of different steps, a half-written folder, or a ``latest`` file that names one. OpenRLHF
@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlagent_train.files import write_text
 
-__all__ = ["repair_checkpoints"]
+__all__ = ["Export", "exports", "prune_exports", "repair_checkpoints"]
 
 _TAG = re.compile(r"global_step(\d+)")
+_EXPORT = re.compile(r"(best_)?global_step(\d+)_hf")
 _COMPLETE = "metric.json"
 
 
@@ -58,3 +60,36 @@ def _complete(role: Path) -> set[int]:
         for path in role.iterdir()
         if (found := _TAG.fullmatch(path.name)) and (path / _COMPLETE).is_file()
     }
+
+
+@dataclass(frozen=True)
+class Export:
+    """A checkpoint in the format of ``transformers``, beside OpenRLHF's own."""
+
+    update: int
+    best: bool
+    """Saved because its evaluation was the best so far."""
+    path: Path
+
+
+def exports(folder: Path) -> list[Export]:
+    """Return the complete exports in OpenRLHF's ``ckpt.path``, oldest update first."""
+    found = [
+        Export(int(name.group(2)), bool(name.group(1)), path)
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if (name := _EXPORT.fullmatch(path.name))
+        # the tokenizer is written last
+        and (path / "tokenizer.json").is_file()
+        and (path / "tokenizer_config.json").is_file()
+    ]
+    return sorted(found, key=lambda export: (export.update, export.best))
+
+
+def prune_exports(folder: Path, keep: int) -> None:
+    """Delete exports but the newest `keep` of each kind: OpenRLHF keeps them all.
+
+    An export that is just being written is not complete and so not counted.
+    """
+    for best in (False, True):
+        for export in [export for export in exports(folder) if export.best is best][:-keep]:
+            shutil.rmtree(export.path)

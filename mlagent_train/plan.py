@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import asdict
 
 from mlagent_gym import RewardConfig
-from mlagent_train.envs.settings import AgentSettings, PoolSettings
+from mlagent_train.envs.settings import SLOT, AgentSettings, PoolSettings
 from mlagent_train.hardware import cpu_count, gpu_count
 from mlagent_train.jobs.job import Job, RaySettings
-from mlagent_train.rlhf.flags import on_gpu
+from mlagent_train.memory import trained_state_gb
+from mlagent_train.rlhf.limits import on_gpu
 from mlagent_train.run import Run
 
-__all__ = ["make_job", "resource_plan"]
+__all__ = ["gpus_needed", "make_job", "resource_plan"]
 
 
 def make_job(
@@ -63,6 +63,7 @@ def make_job(
         env_kwargs=run.env_kwargs(step_wise=roles > 0 and config.env.mode == "step"),
         cpus_per_slot=workers.cpus_per_slot,
         gpus_per_slot=workers.gpus_per_slot,
+        memory_mb_per_slot=workers.memory_mb_per_slot,
         step_timeout_s=workers.step_timeout_s,
         start_timeout_s=workers.start_timeout_s,
         retries=workers.retries,
@@ -88,22 +89,31 @@ def make_job(
     )
 
 
+def gpus_needed(run: Run) -> int:
+    """Return how many GPUs (or, without CUDA, trainer processes) PPO occupies."""
+    config = run.config
+    hardware, ppo = config.hardware, config.ppo
+    ranks = hardware.nodes * hardware.gpus_per_node
+    engines = hardware.engines * hardware.tensor_parallel
+    roles = 1 + (ppo.estimator == "gae") + (ppo.kl_coef > 0)
+    engines_apart = not hardware.colocate or ppo.asynchronous
+    return ranks * (1 if hardware.colocate else roles) + (engines if engines_apart else 0)
+
+
 def resource_plan(run: Run) -> list[tuple[str, str]]:
     """Return (what, how much) lines that describe what PPO will occupy."""
     config, gpu = run.config, on_gpu(run.config)
     hardware, ppo, workers = config.hardware, config.ppo, config.workers
     ranks = hardware.nodes * hardware.gpus_per_node
-    device = "GPU" if gpu else "CPU process"
+    devices = "GPUs" if gpu else "processes"
     critic = ppo.estimator == "gae"
     roles = ["actor", *(["critic"] if critic else []), *(["reference"] if ppo.kl_coef > 0 else [])]
-    share = "sharing them" if hardware.colocate else f"each its own {device}s"
+    share = "sharing them" if hardware.colocate else "each on its own"
     engines = hardware.engines * hardware.tensor_parallel
-    separate = not hardware.colocate or ppo.asynchronous
-    trained = ranks if hardware.colocate else ranks * len(roles)
     lines = [
-        ("training", f"{ranks} {device}s ({', '.join(roles)}; {share})"),
-        ("rollouts", f"{engines} {device}s in {hardware.engines} engines"),
-        (f"{device}s in all", str(trained + (engines if separate else 0))),
+        ("training", f"{ranks} {devices} ({', '.join(roles)}; {share})"),
+        ("rollouts", f"{engines} {devices} in {hardware.engines} engines"),
+        (f"{devices} in all", str(gpus_needed(run))),
         (
             "environments",
             f"{run.slots} slots of {workers.cpus_per_slot:g} CPUs and "
@@ -116,14 +126,17 @@ def resource_plan(run: Run) -> list[tuple[str, str]]:
         ),
         ("tasks", f"{len(run.held_in)} held-in, {len(run.held_out)} held-out"),
     ]
-    if size := re.search(r"(\d+(?:\.\d+)?)[bB]\b", config.model.path):
-        # bf16 weights and gradients, fp32 weights and two Adam moments: 16 bytes a parameter
-        per_rank = float(size.group(1)) * 16 / ranks
-        where = "host memory while the model is idle" if hardware.sleep else "GPU memory"
+    if hardware.env_slots_per_node:
+        nodes = math.ceil(run.slots / hardware.env_slots_per_node)
+        offer = f"""--resources='{{"{SLOT}": {hardware.env_slots_per_node}}}'"""
+        lines.append(("env nodes", f"{nodes}, each: ray start --address=HEAD:6379 {offer}"))
+    state = trained_state_gb(config)
+    if state is not None:
+        awake = "; optimizers wait in host memory" if hardware.sleep else ""
         lines.append(
             (
                 "trained state",
-                f"about {per_rank:.0f} GB per rank and trained model ({where}), "
+                f"{state:.2g} GB per rank and trained model{awake}, "
                 f"{2 if critic else 1} models; activations not counted",
             )
         )

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from mlagent_train.chat import prompt_text
-from mlagent_train.checkpoints import repair_checkpoints
+from mlagent_train.checkpoints import exports, prune_exports, repair_checkpoints
 from mlagent_train.cli import (
     ConfigOption,
     DryRunOption,
@@ -19,26 +16,27 @@ from mlagent_train.cli import (
     command,
     guarded,
     settle,
-    shell_command,
 )
+from mlagent_train.collapse import collapse_reason
 from mlagent_train.collect import collect
-from mlagent_train.errors import DataError
+from mlagent_train.dry_run import show_plan
+from mlagent_train.errors import CollapseError
 from mlagent_train.evaluate import evaluate, evaluation_table
-from mlagent_train.files import read_jsonl, write_json, write_jsonl
+from mlagent_train.files import read_json, read_jsonl, write_json, write_jsonl
+from mlagent_train.gpu_log import GpuLog
 from mlagent_train.jobs.launch import run_job
-from mlagent_train.metrics import read_updates, updates_table
-from mlagent_train.plan import make_job, resource_plan
+from mlagent_train.metrics import read_evaluations, read_updates, updates_table
+from mlagent_train.plan import make_job
+from mlagent_train.ppo_command import partial_model, ppo_argv
+from mlagent_train.ppo_rows import evaluation_rows, train_rows
 from mlagent_train.progress import counting
-from mlagent_train.rlhf.flags import PpoFiles, ppo_flags
-from mlagent_train.rlhf.options import PPO_COMMAND, SFT_COMMAND, to_argv
+from mlagent_train.rlhf.options import PPO_COMMAND
 from mlagent_train.run import Run, open_run, require_packages
-from mlagent_train.scalars import latest, read_scalars
-from mlagent_train.sft import sft, sft_argv
-from mlagent_train.trajectories import draw_states
+from mlagent_train.scalars import ScalarLog, latest
+from mlagent_train.sft import sft
+from mlagent_train.summary import write_summary
 
-__all__ = ["ppo", "ppo_argv", "train"]
-
-_AGENT = Path(__file__).parent / "rlhf" / "agent.py"
+__all__ = ["ppo", "train"]
 
 
 def train(run: Run, console: Console) -> None:
@@ -46,6 +44,8 @@ def train(run: Run, console: Console) -> None:
 
     Raises
     ------
+    CollapseError
+        The policy fell apart in PPO; everything is kept and the summary is written.
     MLAgentError
         A stage failed; what was finished is kept.
     """
@@ -53,14 +53,21 @@ def train(run: Run, console: Console) -> None:
     console.rule(f"[bold]{run.config.name}[/] in {run.folder}")
     console.print("[bold]1/5 collect[/]: the scripted expert tries ideas on the held-in tasks")
     collect(run, console)
+    write_summary(run.folder)
     console.print("[bold]2/5 sft[/]: supervised warm start on its actions, by OpenRLHF")
     sft(run, console)
+    write_summary(run.folder)
     evaluations = {}
     console.print("[bold]3/5 evaluate before[/]: whole episodes of the warm-started policy")
     if enabled:
         evaluations["before"] = evaluate(run, run.start_model, "before", console)
-    console.print("[bold]4/5 ppo[/]: one pooled state, one action, one reward, by OpenRLHF")
-    ppo(run, console)
+        write_summary(run.folder)
+    one = "one action, one reward" if run.config.env.mode == "step" else "an episode, its rewards"
+    console.print(f"[bold]4/5 ppo[/]: one pooled state, {one}, by OpenRLHF")
+    try:
+        ppo(run, console)
+    finally:
+        write_summary(run.folder)
     console.print("[bold]5/5 evaluate after[/]: the same episodes with the trained policy")
     if enabled:
         evaluations["after"] = evaluate(run, str(run.final_model), "after", console)
@@ -78,6 +85,10 @@ def train(run: Run, console: Console) -> None:
     if evaluations:
         console.print(evaluation_table(evaluations))
     console.print(f"The trained policy, for transformers: {run.final_model}")
+    if run.best_model.exists():
+        best = read_json(run.folder / "ppo" / "best.json")
+        console.print(f"The best on held-in tasks, of update {best['update']}: {run.best_model}")
+    console.print(f"All of it on one page: {write_summary(run.folder)}")
 
 
 def ppo(run: Run, console: Console) -> None:
@@ -89,95 +100,112 @@ def ppo(run: Run, console: Console) -> None:
     ------
     DataError
         No pooled state's prompt is short enough.
+    CollapseError
+        The policy fell below a floor of the configuration's ``collapse``.
     StageError
         OpenRLHF or the environments failed.
     """
-    config, folder = run.config, run.folder / "ppo"
-    record, metrics = folder / "rollouts.jsonl", run.folder / "metrics.jsonl"
-    if run.final_model.exists() and metrics.exists():
+    folder, stopped = run.folder / "ppo", run.folder / "ppo" / "stopped.json"
+    if stopped.exists():
+        raise CollapseError(read_json(stopped)["message"])
+    if run.final_model.exists() and (run.folder / "metrics.jsonl").exists():
         console.print("  already there")
         return
-    if not (folder / "prompts.jsonl").exists():
-        rows, dropped = _prompts(run)
-        write_jsonl(folder / "prompts.jsonl", rows)
-        if dropped:
-            console.print(f"  {dropped} pooled states dropped as longer than max_prompt_tokens")
-    events = run.tensorboard / "ppo"
+    _write_prompts(run, console)
     if not run.final_model.exists():
-        roles = ["_actor", *(["_critic"] if config.ppo.estimator == "gae" else [])]
-        done = repair_checkpoints(folder / "checkpoints", roles)
-        if done:
-            console.print(f"  resuming after update {done}")
-
-        def progress() -> tuple[int, str]:
-            last, reward = latest(read_scalars(events), "train/rollout/reward_mean")
-            return last, f"reward {reward:.3f}" if last else ""
-
-        with counting(console, "updates", config.ppo.updates, progress) as watch:
-            models = 1 + (config.ppo.estimator == "gae") + (config.ppo.kl_coef > 0)
-            job = make_job(
-                run,
-                PPO_COMMAND,
-                ppo_argv(run),
-                roles=models,
-                record=str(record),
-                first_update=done + 1,
+        try:
+            _run_updates(run, console)
+        except CollapseError as error:
+            _keep_best(run)
+            _write_metrics(run)
+            kept = (
+                f" The best checkpoint is in {run.best_model}." if run.best_model.exists() else ""
             )
-            run_job(job, folder, "ppo", watch)
-        _partial(run).replace(run.final_model)
-    write_jsonl(metrics, read_updates(events, record))
+            advice = "Start another run with a lower ppo.actor_lr or a higher ppo.kl_coef."
+            message = f"{error}{kept} {advice}"
+            write_json(stopped, {"message": message})
+            raise CollapseError(message) from None
+        partial_model(run).replace(run.final_model)
+    _keep_best(run)
+    _write_metrics(run)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
-def ppo_argv(run: Run) -> list[str]:
-    """Return the arguments of OpenRLHF's PPO command for this run."""
-    files = PpoFiles(
-        model=run.start_model,
-        prompts=run.folder / "ppo" / "prompts.jsonl",
-        agent=_AGENT,
-        checkpoints=run.folder / "ppo" / "checkpoints",
-        output=_partial(run),
-        tensorboard=run.tensorboard,
+def _write_prompts(run: Run, console: Console) -> None:
+    prompts = run.folder / "ppo" / "prompts.jsonl"
+    if not prompts.exists():
+        rows, dropped = train_rows(run)
+        if dropped:
+            console.print(f"  {dropped} pooled states dropped as longer than max_prompt_tokens")
+        if run.config.evaluate.every_updates:
+            write_jsonl(prompts.with_name("evaluation.jsonl"), evaluation_rows(run))
+        write_jsonl(prompts, rows)
+
+
+def _run_updates(run: Run, console: Console) -> None:
+    """Run OpenRLHF from the newest checkpoint to the last update."""
+    config, folder = run.config, run.folder / "ppo"
+    critic = config.ppo.estimator == "gae"
+    checkpoints = folder / "checkpoints"
+    done = repair_checkpoints(checkpoints, ["_actor", *(["_critic"] if critic else [])])
+    if done:
+        console.print(f"  resuming after update {done}")
+    log, gpus = ScalarLog(run.tensorboard / "ppo"), GpuLog(run.folder / "gpu.jsonl")
+
+    def progress() -> tuple[int, str]:
+        gpus.sample()
+        scalars = log.read()
+        last, reward = latest(scalars, "train/rollout/reward_mean")
+        if reason := collapse_reason(scalars, config.collapse):
+            raise CollapseError(f"Training was stopped after update {last}: {reason}.")
+        prune_exports(checkpoints, keep=3)
+        return last, f"reward {reward:.3f}" if last else ""
+
+    with counting(console, "updates", config.ppo.updates, progress) as watch:
+        job = make_job(
+            run,
+            PPO_COMMAND,
+            ppo_argv(run),
+            roles=1 + critic + (config.ppo.kl_coef > 0),
+            record=str(folder / "rollouts.jsonl"),
+            first_update=done + 1,
+        )
+        run_job(job, folder, "ppo", watch)
+
+
+def _write_metrics(run: Run) -> None:
+    folder = run.folder / "ppo"
+    updates = read_updates(
+        run.tensorboard / "ppo", folder / "rollouts.jsonl", read_evaluations(folder)
     )
-    return to_argv(ppo_flags(run.config, files))
+    write_jsonl(run.folder / "metrics.jsonl", updates)
 
 
-def _partial(run: Run) -> Path:
-    return run.folder / "ppo" / "model.partial"
+def _keep_best(run: Run) -> None:
+    """Move the best export out of the checkpoints: of the highest held-in gain, or the newest.
 
-
-def _prompts(run: Run) -> tuple[list[dict[str, Any]], int]:
-    """Return the rows of all updates and how many pooled states were too long."""
-    from transformers import AutoTokenizer
-
-    config = run.config
-    tokenizer: Any = AutoTokenizer.from_pretrained(run.start_model)
-    fitting, dropped = [], 0
-    for state in read_jsonl(run.states):
-        state["input"] = prompt_text(tokenizer, state["messages"])
-        length = len(tokenizer(text=state["input"], add_special_tokens=False)["input_ids"])
-        if length <= config.rollout.max_prompt_tokens:
-            fitting.append(state)
-        else:
-            dropped += 1
-    if not fitting:
-        raise DataError(
-            f"None of the {dropped} pooled states fits rollout.max_prompt_tokens = "
-            f"{config.rollout.max_prompt_tokens}."
-        )
-    count = config.ppo.updates * config.ppo.states_per_update
-    rows = []
-    for number, state in enumerate(draw_states(fitting, count, seed=config.seed)):
-        tags = {"purpose": "train", "task": state["task"], "row": number}
-        label = {key: state[key] for key in ("env_id", "state", "seed")}
-        rows.append(
-            {
-                "input": state["input"],
-                "label": json.dumps({**label, "tags": tags}),
-                "datasource": state["task"],
-            }
-        )
-    return rows, dropped
+    Without evaluations there is none to choose by: of a collapsed run the oldest that is
+    left is kept, from before the floors were crossed if saving was frequent enough.
+    """
+    found = exports(run.folder / "ppo" / "checkpoints")
+    gains = {
+        update: result["splits"]["held-in"]["relative_gain"]
+        for update, result in read_evaluations(run.folder / "ppo").items()
+        if "held-in" in result["splits"]
+    }
+    judged = [export for export in found if export.best and export.update in gains]
+    if judged:
+        best = max(judged, key=lambda export: gains[export.update])
+    elif found and not run.final_model.exists():
+        best = found[0]
+    else:
+        return
+    shutil.rmtree(run.best_model, ignore_errors=True)
+    best.path.replace(run.best_model)
+    gain = gains.get(best.update)
+    write_json(
+        run.folder / "ppo" / "best.json", {"update": best.update, "held_in_relative_gain": gain}
+    )
 
 
 def _main(
@@ -194,6 +222,9 @@ def _main(
     same command goes on where it was.
 
     * A longer run: `--set ppo.updates=40 --run runs/longer`
+    * Whole episodes instead of single steps: `--set env.mode=episode --run runs/episodes`
+    * Another estimator: `--set ppo.estimator=rloo --set ppo.samples_per_state=4`
+    * Evaluate every 5 updates and keep the best: `--set evaluate.every_updates=5`
     * What a GPU node would run: `--config qwen2.5-7b-8gpu --dry-run`
     """
     console = Console()
@@ -201,23 +232,14 @@ def _main(
     def work() -> None:
         settings = settle(config, overrides)
         if dry_run:
-            _show(Run(settings, (folder or Path("runs") / settings.name).resolve()), console)
+            root = (folder or Path("runs") / settings.name).resolve()
+            show_plan(Run(settings, root), console)
             return
         require_packages()
         ppo_argv(Run(settings, Path()))  # refuses what OpenRLHF cannot do before anything starts
         train(open_run(settings, folder), console)
 
     guarded(console, work)
-
-
-def _show(run: Run, console: Console) -> None:
-    if run.config.sft.enabled:
-        console.print(shell_command(SFT_COMMAND, sft_argv(run)), highlight=False, soft_wrap=True)
-        console.print()
-    console.print(shell_command(PPO_COMMAND, ppo_argv(run)), highlight=False, soft_wrap=True)
-    console.print()
-    for what, how_much in resource_plan(run):
-        console.print(f"{what:>16}: {how_much}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
