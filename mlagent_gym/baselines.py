@@ -65,7 +65,7 @@ class Measured:
 class Scores:
     """Everything ``mlagent measure`` finds out about one task on one set of data."""
 
-    variant: Literal["synthetic", "real"]
+    variant: str
     fingerprint: str
     """Digest of the data."""
     scripts: str
@@ -87,8 +87,8 @@ class Scores:
 def baseline(task: Task, prepared: Prepared, executor: Executor) -> Baseline:
     """Return the ends of a task's scale on some data, measuring them if they are not known.
 
-    On real data `m_best` is the best score known to the task; on synthetic data it is the
-    reference's.
+    On the benchmark's own real data `m_best` is the best score known to the task; on any
+    other it is the reference's.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def baseline(task: Task, prepared: Prepared, executor: Executor) -> Baseline:
     SandboxError
         They could not be run.
     """
-    known = task.best if prepared.variant == "real" and not prepared.partial else None
+    known = task.best if prepared.variant == "real" else None
     frozen = load_scores(task).get(prepared.fingerprint)
     if frozen and frozen.scripts == scripts_digest(task):
         return Baseline(

@@ -7,6 +7,11 @@
         private/        what only the grader may read (mode 0700)
         manifest.json   variant, fingerprint, size and origin of both
 
+The variant is part of the identity of data: ``synthetic``; ``real``, split as the task's
+benchmark does; ``real-<split>``, another split of the same raw files; and each of the real
+ones with ``-partial`` behind it, made while raw files were missing. Scores on two variants
+are never compared, and only those on ``real`` stand beside published ones.
+
 A folder appears in the cache whole or not at all: it is made beside its final place and
 renamed. Processes that want the same data at once wait for the one that makes it.
 """
@@ -23,7 +28,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mlagent_gym.errors import (
     ConfigError,
@@ -35,25 +40,27 @@ from mlagent_gym.errors import (
     UsageError,
 )
 from mlagent_gym.raw import check_prepared, file_digest, staged
-from mlagent_gym.tasks import Task, load_module
+from mlagent_gym.tasks import OtherSplit, Task, load_module
 
 __all__ = [
     "Prepared",
-    "Variant",
     "cache_root",
+    "is_partial",
     "of_variant",
     "prepare_real",
+    "prepared_variants",
     "real",
+    "real_variant",
     "synthesize",
     "synthetic",
+    "variants",
     "verify",
 ]
 
-Variant = Literal["synthetic", "real"]
-
 _MANIFEST = "manifest.json"
-_KEPT = ("variant", "fingerprint", "partial", "seed", "size")
-_ABSENT = {"partial": False, "seed": None, "size": None}
+_KEPT = ("variant", "fingerprint", "seed", "size")
+_ABSENT = {"seed": None, "size": None}
+_PARTIAL = "-partial"
 _SPARE_BYTES = 256 << 20
 
 
@@ -62,12 +69,11 @@ class Prepared:
     """A task's data on disk, ready to be used."""
 
     task_id: str
-    variant: Variant
+    variant: str
+    """Which of the task's data these are: see `variants`."""
     fingerprint: str
     """Digest of every public and private file: equal data, equal fingerprint."""
     folder: Path
-    partial: bool = False
-    """Whether raw files were missing when the real data were prepared."""
     seed: int | None = None
     """Seed of synthetic data."""
     size: int | None = None
@@ -97,6 +103,40 @@ def cache_root() -> Path:
     return platformdirs.user_cache_path("mlagent-gym")
 
 
+def variants(task: Task) -> tuple[str, ...]:
+    """Return the variants of data a task can run on."""
+    splits = (None, *task.other_splits)
+    real = (real_variant(task, split, partial=p) for p in (False, True) for split in splits)
+    return ("synthetic", *real)
+
+
+def real_variant(task: Task, split: str | None = None, *, partial: bool = False) -> str:
+    """Return the name of the variant that a split of the real data is.
+
+    Raises
+    ------
+    UsageError
+        The task has no such split.
+    """
+    if split is not None and split not in task.other_splits:
+        known = ", ".join(task.other_splits) or "none"
+        raise UsageError(
+            f"{task.id} has no split {split!r} beside {task.benchmark}'s own; others: {known}."
+        )
+    return "real" + (f"-{split}" if split else "") + (_PARTIAL if partial else "")
+
+
+def is_partial(variant: str) -> bool:
+    """Return whether data of a variant were made while raw files were missing."""
+    return variant.endswith(_PARTIAL)
+
+
+def prepared_variants(task: Task) -> list[str]:
+    """Return the variants of the real data that are prepared on this machine."""
+    home = cache_root() / task.id
+    return [name for name in variants(task)[1:] if (home / name / _MANIFEST).is_file()]
+
+
 def of_variant(task: Task, variant: str, *, seed: int = 0, size: int | None = None) -> Prepared:
     """Return a task's data of a variant; seed and size are those of synthetic data.
 
@@ -109,9 +149,11 @@ def of_variant(task: Task, variant: str, *, seed: int = 0, size: int | None = No
     """
     if variant == "synthetic":
         return synthetic(task, seed=seed, size=size)
-    if variant == "real":
-        return real(task)
-    raise ConfigError(f"There is no variant {variant!r}; known: synthetic, real.")
+    if variant in variants(task):
+        return real(task, variant)
+    raise ConfigError(
+        f"There is no variant {variant!r} of {task.id}; known: {', '.join(variants(task))}."
+    )
 
 
 def synthetic(task: Task, *, seed: int = 0, size: int | None = None) -> Prepared:
@@ -159,25 +201,35 @@ def synthesize(task: Task, public: Path, private: Path, *, seed: int, size: int)
         load_module(task, "prepare").synthesize(public, private, seed=seed, size=size)
 
 
-def real(task: Task) -> Prepared:
-    """Return a task's real data as prepared earlier, the complete ones if there are both.
+def real(task: Task, variant: str = "real") -> Prepared:
+    """Return a task's real data of a variant as prepared earlier.
 
     Raises
     ------
     DataMissingError
         They were not prepared on this machine; the message says how to.
     """
-    kept = _load(task, "real") or _load(task, "real-partial")
-    if kept is None:
-        raise DataMissingError(
-            f"The real data of {task.id} are not in {cache_root()}. "
-            f"Prepare them: mlagent prepare {task.id}"
-        )
-    return kept
+    if kept := _load(task, variant):
+        return kept
+    split = variant.removesuffix(_PARTIAL).removeprefix("real").removeprefix("-")
+    options = (f" --split {split}" if split else "") + (" --partial" if is_partial(variant) else "")
+    there = prepared_variants(task)
+    raise DataMissingError(
+        f"The data of {task.id}, variant {variant}, are not in {cache_root()}. "
+        f"Prepare them: mlagent prepare {task.id}{options}"
+        + (f". Or use another variant, which is there: {', '.join(there)}." if there else "")
+    )
 
 
-def prepare_real(task: Task, raw: Path, *, partial: bool = False, again: bool = False) -> Prepared:
-    """Split a task's real data as its benchmark does, into the cache.
+def prepare_real(
+    task: Task,
+    raw: Path,
+    *,
+    split: str | None = None,
+    partial: bool = False,
+    again: bool = False,
+) -> Prepared:
+    """Split a task's real data into the cache.
 
     Parameters
     ----------
@@ -185,9 +237,11 @@ def prepare_real(task: Task, raw: Path, *, partial: bool = False, again: bool = 
         Names the raw files and what they must be.
     raw
         Folder with the raw files, unpacked or in the archives they are published in.
+    split
+        Which of the task's other splits; None: the benchmark's own.
     partial
         Go on without raw files that are missing and without the published checksums;
-        the result is labelled so everywhere.
+        the result is another variant, ``...-partial``.
     again
         Prepare them anew when they are in the cache already.
 
@@ -199,16 +253,20 @@ def prepare_real(task: Task, raw: Path, *, partial: bool = False, again: bool = 
         A raw or prepared file is not what the benchmark published.
     DiskFullError
         The cache has no room for them.
+    UsageError
+        The task has no such split.
     """
-    key = "real-partial" if partial else "real"
-    if not again and (kept := _load(task, key)):
+    variant = real_variant(task, split, partial=partial)
+    if not again and (kept := _load(task, variant)):
         return kept
+    facts: Task | OtherSplit = task.other_splits[split] if split else task
+    function = task.other_splits[split].prepare if split else "prepare"
 
     def make(public: Path, private: Path) -> None:
         files = staged(task, raw, public.parent, partial=partial)
         try:
-            with files as unpacked, _task_faults(task, "prepare"):
-                load_module(task, "prepare").prepare(unpacked, public, private)
+            with files as unpacked, _task_faults(task, function):
+                getattr(load_module(task, "prepare"), function)(unpacked, public, private)
         except FileNotFoundError as error:
             raise DataMissingError(
                 f"{raw} lacks {Path(error.filename or 'a file').name}; "
@@ -216,9 +274,9 @@ def prepare_real(task: Task, raw: Path, *, partial: bool = False, again: bool = 
                 " Get the raw files again."
             ) from error
         if not partial:
-            check_prepared(task, public.parent)
+            check_prepared(task, facts, public.parent)
 
-    return _make(task, key, make, {"variant": "real", "partial": partial}, again=again)
+    return _make(task, variant, make, {"variant": variant}, again=again)
 
 
 def verify(prepared: Prepared) -> None:
@@ -241,6 +299,8 @@ def _load(task: Task, key: str) -> Prepared | None:
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         kept = {name: manifest[name] for name in _KEPT}
+        if key.startswith("real") and kept["variant"] != key:
+            raise ValueError(f"its variant is {kept['variant']}")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError) as error:

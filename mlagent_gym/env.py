@@ -56,8 +56,9 @@ class MLAgentEnv(gym.Env[str, str]):
     task_id
         Name of the task's folder.
     variant
-        ``"synthetic"`` data are made on first use; ``"real"`` ones are prepared before
-        with ``mlagent prepare``.
+        ``"synthetic"`` data are made on first use. ``"real"`` ones, split as the task's
+        benchmark does, are prepared before with ``mlagent prepare``, and so are
+        ``"real-partial"`` and ``"real-<split>"``, made with its ``--partial`` and ``--split``.
     data_seed, data_size
         Seed and number of training rows of the synthetic data.
     step_wise
@@ -109,7 +110,7 @@ class MLAgentEnv(gym.Env[str, str]):
         self,
         task_id: str,
         *,
-        variant: data.Variant = "synthetic",
+        variant: str = "synthetic",
         data_seed: int = 0,
         data_size: int | None = None,
         step_wise: bool = False,
@@ -252,7 +253,18 @@ class MLAgentEnv(gym.Env[str, str]):
             grade_s=graded - performed,
             total_s=time.perf_counter() - started,
         )
-        result = Result(effect, parsed.name, outcome, gain, resources, limit, submission)
+        graded_as = verdict or Verdict(None)
+        result = Result(
+            effect,
+            parsed.name,
+            outcome,
+            gain,
+            resources,
+            limit,
+            submission,
+            also=graded_as.also,
+            flag=graded_as.flag,
+        )
         return (
             prompts.render_text(messages),
             reward(outcome, gain, self._reward),

@@ -27,7 +27,7 @@ from mlagent_gym.submissions import (
 )
 from mlagent_gym.tasks import Submission, Task, load_module
 
-__all__ = ["Grade", "grade", "metric_of", "submission_limit_bytes"]
+__all__ = ["Grade", "flag_of", "grade", "metric_of", "submission_limit_bytes"]
 
 _CELL_BYTES = 32
 
@@ -110,6 +110,17 @@ def grade(task: Task, answers: Path, submission: bytes) -> Grade:
             "are they all the same?"
         )
     return Grade(score, MappingProxyType({m.name: m(truth.values, values) for m in also}))
+
+
+def flag_of(task: Task, variant: str, score: float) -> str:
+    """Return what is suspicious about a score; empty if nothing is.
+
+    Only the benchmark's own split of the real data may have a leak, whole or partial.
+    """
+    leak = task.leak if variant in ("real", "real-partial") else None
+    if leak is None or not metric_of(task).better(score, leak.beyond):
+        return ""
+    return f"a score beyond {leak.beyond:g} on these data shows a leak: {leak.note}"
 
 
 def submission_limit_bytes(task: Task, answers: Path) -> int:

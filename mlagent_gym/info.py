@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,8 @@ INFO_KEYS = (
     "run_status",
     "run_reason",
     "score",
+    "also",
+    "flag",
     "best_score",
     "initial_score",
     "reference_score",
@@ -52,6 +55,10 @@ class Result:
     truncated_by: str = ""
     submission: str = ""
     """Digest of the submission that was graded, if it was kept."""
+    also: Mapping[str, float] = field(default_factory=dict)
+    """Further metrics of the submission that was graded, by name."""
+    flag: str = ""
+    """What is suspicious about its score, if anything is."""
 
 
 def describe(
@@ -82,6 +89,8 @@ def describe(
         "run_status": "" if run is None else str(run.status),
         "run_reason": "" if run is None else run.reason,
         "score": state.score,
+        "also": dict(result.also),
+        "flag": result.flag,
         "best_score": best,
         "initial_score": baseline.m_init,
         "reference_score": baseline.m_best,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mlagent_gym.data import Prepared
 from mlagent_gym.errors import SubmissionError, WorkspaceError
 from mlagent_gym.executor import Run
-from mlagent_gym.grading import grade, submission_limit_bytes
+from mlagent_gym.grading import flag_of, grade, submission_limit_bytes
 from mlagent_gym.tasks import SUBMISSION, Task
 from mlagent_gym.workspace import Workspace
 
@@ -22,6 +23,10 @@ class Verdict:
     reason: str = ""
     submission: bytes | None = field(default=None, repr=False)
     """What was graded."""
+    also: Mapping[str, float] = field(default_factory=dict)
+    """Further metrics the task reports, by name."""
+    flag: str = ""
+    """What is suspicious about the score, if anything is."""
 
 
 def judge(task: Task, prepared: Prepared, workspace: Workspace, run: Run) -> Verdict:
@@ -42,6 +47,8 @@ def judge(task: Task, prepared: Prepared, workspace: Workspace, run: Run) -> Ver
             return Verdict(None, f"The script ended with status {run.status}.")
         if submission is None:
             return Verdict(None, f"The script wrote no {SUBMISSION}.")
-        return Verdict(grade(task, answers, submission).score, submission=submission)
+        found = grade(task, answers, submission)
+        flag = flag_of(task, prepared.variant, found.score)
+        return Verdict(found.score, submission=submission, also=found.also, flag=flag)
     except (SubmissionError, WorkspaceError) as error:
         return Verdict(None, f"The {SUBMISSION} is not valid: {error}")

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import tempfile
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any, TypeAlias
 
-from mlagent_gym.errors import DataCorruptError, DataMissingError
-from mlagent_gym.tasks import RawFile, Task
+from mlagent_gym.errors import DataCorruptError, DataMissingError, MissingPackageError
+from mlagent_gym.tasks import OtherSplit, RawFile, Task
 
 __all__ = ["check_prepared", "file_digest", "staged"]
+
+Unpack: TypeAlias = Callable[[list[str], Path], None]
+
+_ARCHIVES = (".zip", ".7z")
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
@@ -45,7 +52,9 @@ def staged(task: Task, raw: Path, scratch: Path, *, partial: bool = False) -> It
     DataMissingError
         `raw` is no folder, or a file is in it neither by name nor in an archive.
     DataCorruptError
-        A file's size or checksum differs from the published one.
+        A file's size or checksum differs from the published one, or an archive is damaged.
+    MissingPackageError
+        An archive needs a package that is not installed.
     """
     if not raw.is_dir():
         raise DataMissingError(
@@ -68,20 +77,20 @@ def staged(task: Task, raw: Path, scratch: Path, *, partial: bool = False) -> It
         if missing and not partial:
             raise DataMissingError(
                 f"{raw} lacks {', '.join(missing)} of {task.id}. {_origin(task)} "
-                "With partial data allowed, what is there is used."
+                "With --partial, what is there is used."
             )
         yield stage
 
 
-def check_prepared(task: Task, folder: Path) -> None:
-    """Compare prepared files with the checksums and row counts the benchmark published.
+def check_prepared(task: Task, split: Task | OtherSplit, folder: Path) -> None:
+    """Compare prepared files with the checksums and row counts published for a split.
 
     Raises
     ------
     DataCorruptError
         A file is not as published, byte for byte.
     """
-    for name, expected_rows in task.rows.items():
+    for name, expected_rows in split.rows.items():
         import pandas as pd
 
         rows = len(pd.read_csv(folder / name, usecols=[0]))
@@ -90,7 +99,7 @@ def check_prepared(task: Task, folder: Path) -> None:
                 f"{name} of {task.id} has {rows} rows, {task.benchmark} has {expected_rows}. "
                 "Raw files are incomplete. " + _origin(task)
             )
-    for name, expected in task.checksums.items():
+    for name, expected in split.checksums.items():
         found = file_digest(folder / name, "md5") if (folder / name).is_file() else "no file"
         if found != expected:
             raise DataCorruptError(
@@ -102,7 +111,7 @@ def check_prepared(task: Task, folder: Path) -> None:
 def _find(name: str, raw: Path, unpacked: Path) -> Path | None:
     if (raw / name).exists():
         return raw / name
-    for archive in sorted(raw.glob("*.zip")):
+    for archive in sorted(path for path in raw.iterdir() if path.suffix in _ARCHIVES):
         for found in _members(archive, name, unpacked / archive.name):
             return found
     return None
@@ -110,22 +119,60 @@ def _find(name: str, raw: Path, unpacked: Path) -> Path | None:
 
 def _members(archive: Path, name: str, into: Path) -> Iterator[Path]:
     """Unpack what has this name, be it inside an archive that is itself a member."""
-    if not zipfile.is_zipfile(archive):
-        return
-    with zipfile.ZipFile(archive) as packed:
-        members = packed.namelist()
+    with _opened(archive) as (members, unpack):
         if name.endswith("/") and (inside := [m for m in members if m.startswith(name)]):
-            packed.extractall(into, inside)
+            unpack(inside, into)
             yield into / name
         for member in members:
             if member == name or PurePosixPath(member).name == name:
-                yield Path(packed.extract(member, into))
+                unpack([member], into)
+                yield into / member
         for member in members:
-            if member.endswith(".zip"):
+            if PurePosixPath(member).suffix in _ARCHIVES:
                 inner = into / member
                 if not inner.is_file():
-                    inner = Path(packed.extract(member, into))
+                    unpack([member], into)
                 yield from _members(inner, name, inner.with_suffix(".unpacked"))
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[tuple[list[str], Unpack]]:
+    """Give the members of an archive and what unpacks some of them into a folder.
+
+    Members whose path leads elsewhere are left out.
+    """
+    if archive.suffix == ".7z":
+        open_archive, damage = _seven_zip(archive)
+    else:
+        open_archive, damage = zipfile.ZipFile, (zipfile.BadZipFile, zlib.error, EOFError)
+    try:
+        with open_archive(archive) as packed:
+
+            def unpack(members: list[str], into: Path) -> None:
+                if archive.suffix == ".7z":
+                    packed.reset()  # it reads from where it stopped
+                    packed.extract(into, members)
+                else:
+                    packed.extractall(into, members)
+
+            paths = packed.namelist()
+            yield [p for p in paths if ".." not in p.split("/") and not p.startswith("/")], unpack
+    except damage as error:
+        raise DataCorruptError(
+            f"{archive.name} cannot be unpacked ({type(error).__name__}: {error}). It was perhaps"
+            " not downloaded whole: get it again."
+        ) from error
+
+
+def _seven_zip(archive: Path) -> tuple[Callable[[Path], Any], tuple[type[Exception], ...]]:
+    try:
+        import py7zr
+    except ModuleNotFoundError:
+        raise MissingPackageError(
+            f"Unpacking {archive.name} needs py7zr: pip install 'mlagent-gym[download]'. "
+            "Or unpack it by hand, into the folder where it is."
+        ) from None
+    return py7zr.SevenZipFile, (py7zr.exceptions.ArchiveError, lzma.LZMAError, EOFError)
 
 
 def _check_raw(task: Task, file: RawFile, path: Path) -> None:

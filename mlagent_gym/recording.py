@@ -216,6 +216,8 @@ def _readable(action: Action) -> dict[str, Any]:
 
 
 def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
     return value is None or isinstance(value, str | int | float | bool)
 
 

@@ -48,7 +48,7 @@ class Record:
     terminated: bool
     truncated: bool
     info: Mapping[str, Any]
-    """The values of the environment's info that are plain: feedback, outcome, score, ..."""
+    """The plain values of the environment's info: variant, feedback, outcome, score, also, ..."""
     next_state: State
     """State after the step."""
     next_prompt: str

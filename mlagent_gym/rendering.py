@@ -53,14 +53,15 @@ def frame(
         (f"{state.elapsed_s:.0f} s", "dim"),
     )
     if not history:
-        return Group(Panel(_plain(task.description.strip()), title=task.title), status)
+        title = f"{task.title}, {state.variant} data"
+        return Group(Panel(_plain(task.description.strip()), title=title), status)
     turn = history[-1]
     action = parse(turn.reply)
     prose = _plain(turn.reply.partition("\nAction:")[0] if "\nAction:" in turn.reply else "")
     prose.truncate(_MAX_PROSE_CHARS)
     prose.stylize("dim italic")
     body = Group(*([prose] if prose.plain.strip() else []), _highlighted(turn.feedback))
-    title = f"{task.id}, step {state.step}: {action.name}"
+    title = f"{task.id} ({state.variant} data), step {state.step}: {action.name}"
     return Group(Panel(body, title=title, title_align="left"), status)
 
 

@@ -52,7 +52,7 @@ def judge_over_seeds(
     """
     if verdict.score is None or seeds == 1:
         return run, verdict
-    source, scores = stage.workspace.read(script), [verdict.score]
+    source, verdicts = stage.workspace.read(script), [verdict]
     try:
         for further in range(1, seeds):
             stage.workspace.write(script, _count_up(source, further))
@@ -63,10 +63,14 @@ def judge_over_seeds(
             if found.score is None:
                 reason = f"With another seed, the same script did worse. {found.reason}"
                 return again, replace(found, reason=reason)
-            scores.append(found.score)
+            verdicts.append(found)
     finally:
         stage.workspace.write(script, source)
-    return run, Verdict(fmean(scores))
+    return run, Verdict(
+        fmean(one.score for one in verdicts if one.score is not None),
+        also={name: fmean(one.also[name] for one in verdicts) for name in verdict.also},
+        flag=next((one.flag for one in verdicts if one.flag), ""),
+    )
 
 
 def mean_of_starter(task: Task, prepared: Prepared, executor: Executor, seeds: int) -> float:

@@ -67,6 +67,7 @@ class State:
 
     task: str
     variant: str
+    """Which data the scores are of: ``synthetic``, ``real``, ``real-partial``, ..."""
     fingerprint: str
     """Digest of the data the scores are of."""
     seed: int

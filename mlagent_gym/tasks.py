@@ -22,6 +22,8 @@ __all__ = [
     "Edit",
     "Idea",
     "KnownScore",
+    "Leak",
+    "OtherSplit",
     "RawFile",
     "RunLimits",
     "Submission",
@@ -138,6 +140,32 @@ class KnownScore:
 
 @_strict
 @dataclass(frozen=True)
+class OtherSplit:
+    """Another way than the benchmark's to cut the real data in two."""
+
+    prepare: str
+    """Function of ``prepare.py`` that does it, with the arguments of ``prepare``."""
+    note: str
+    """What is different, and why one would want it."""
+    checksums: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """As `Task.checksums`, of this split."""
+    rows: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """As `Task.rows`, of this split."""
+
+
+@_strict
+@dataclass(frozen=True)
+class Leak:
+    """A way to the answers that the benchmark's split leaves open."""
+
+    beyond: float
+    """A score better than this one shows that it was taken."""
+    note: str
+    """What the way is."""
+
+
+@_strict
+@dataclass(frozen=True)
 class Synthetic:
     """The stand-in data a task makes on the spot."""
 
@@ -173,6 +201,10 @@ class Task:
     """Columns of every public CSV file, by path below the data folder."""
     rows: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """Rows below the header of prepared CSV files, by path below the data folder."""
+    other_splits: Mapping[str, OtherSplit] = field(default_factory=lambda: MappingProxyType({}))
+    """Further splits of the same raw files, by the name `mlagent prepare --split` takes."""
+    leak: Leak | None = None
+    """What is wrong with the benchmark's split of the real data, if a score can show it."""
     best: KnownScore | None = None
     """Best score known on the real data."""
     board_is_comparable: bool = False

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mlagent_gym import boards, data, grading
+from mlagent_gym.cli.selection import VariantOption
 from mlagent_gym.errors import SubmissionError, UsageError
 from mlagent_gym.tasks import Task, load_task
 
@@ -16,7 +17,7 @@ from mlagent_gym.tasks import Task, load_task
 def command(
     name: Annotated[str, typer.Argument(metavar="TASK", help="Task the submission is for.")],
     submission: Annotated[Path, typer.Argument(help="A submission.csv.")],
-    variant: Annotated[data.Variant, typer.Option(help="Data it was made from.")] = "synthetic",
+    variant: VariantOption = "synthetic",
     data_seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic data.")] = 0,
     data_size: Annotated[
         int | None, typer.Option(min=1, help="Training rows of the synthetic data.")
@@ -31,7 +32,8 @@ def command(
         prepared = data.of_variant(task, variant, seed=data_seed, size=data_size)
         answers = prepared.private / task.submission.answers
         report |= {"variant": prepared.variant, "fingerprint": prepared.fingerprint}
-        report |= {"partial": True} if prepared.partial else {}
+        if data.is_partial(prepared.variant):
+            report["note"] = "partial data: the score cannot be compared with others"
     try:
         content = submission.read_bytes()
     except OSError as error:
@@ -44,8 +46,10 @@ def command(
         report |= {"valid": False, "reason": str(error)}
     else:
         report |= {"valid": True, "score": result.score, **result.also}
-        if variant == "real" and not report.get("partial"):
+        if variant == "real":
             report |= _standing(task, result.score)
+        if flag := grading.flag_of(task, variant, result.score):
+            report["flag"] = flag
     if as_json:
         print(json.dumps(report, indent=2))
     else:

@@ -8,18 +8,34 @@ from typing import Annotated
 
 import typer
 
+from mlagent_gym import data
 from mlagent_gym.baselines import load_scores
 from mlagent_gym.grading import metric_of
 from mlagent_gym.tasks import load_task, task_ids
 
-_SHOWN = ("task", "split", "modality", "metric", "better", "starter", "reference", "requires")
-_PIPE_WIDTH = 160
+_SHOWN = (
+    "task",
+    "split",
+    "modality",
+    "metric",
+    "better",
+    "starter",
+    "reference",
+    "requires",
+    "prepared",
+)
+_PIPE_WIDTH = 200
 
 
 def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """List the tasks: kind, metric, and what starter and reference score on synthetic data."""
+    """List the tasks: kind, metric, and what starter and reference score on synthetic data.
+
+    Under "prepared" stand the variants of real data on this machine: "real" ones are complete
+    and split as the benchmark does; "real-partial" ones lack raw files. --json also has the
+    other splits that can be prepared.
+    """
     rows = [_row(name) for name in task_ids()]
     if as_json:
         print(json.dumps(rows, indent=2))
@@ -49,6 +65,8 @@ def _row(name: str) -> dict[str, object]:
         "starter": scores and scores.starter.score,
         "reference": scores and scores.reference.score,
         "requires": task.requires,
+        "prepared": tuple(data.prepared_variants(task)),
+        "other_splits": {name: other.note for name, other in task.other_splits.items()},
         "env_id": task.env_id,
         "title": task.title,
     }

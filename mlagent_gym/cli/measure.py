@@ -14,9 +14,9 @@ import typer
 
 from mlagent_gym import data, grading
 from mlagent_gym.baselines import Measured, Scores, ideas_digest, load_scores, scripts_digest
-from mlagent_gym.cli.selection import All, HeldIn, HeldOut, Names, select
+from mlagent_gym.cli.selection import All, HeldIn, HeldOut, Names, VariantOption, select
 from mlagent_gym.data import Prepared
-from mlagent_gym.errors import TaskError
+from mlagent_gym.errors import TaskError, UsageError
 from mlagent_gym.executor import Executor
 from mlagent_gym.sandbox import make_executor
 from mlagent_gym.tasks import Task, load_ideas
@@ -31,7 +31,7 @@ def command(
     held_in: HeldIn = False,
     held_out: HeldOut = False,
     seeds: Annotated[int, typer.Option(min=2, help="Seeds the starter runs with.")] = 5,
-    variant: Annotated[data.Variant, typer.Option(help="Data to measure on.")] = "synthetic",
+    variant: VariantOption = "synthetic",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the scores, write nothing.")
     ] = False,
@@ -42,11 +42,11 @@ def command(
     """
     with closing(make_executor("auto")) as executor:
         for task in select(names, every=every, held_in=held_in, held_out=held_out):
-            prepared = data.real(task) if variant == "real" else data.synthetic(task)
-            if prepared.partial:
-                raise TaskError(
-                    f"The real data of {task.id} are partial: scores mean nothing."
-                    " Prepare all of them."
+            prepared = data.of_variant(task, variant)
+            if data.is_partial(prepared.variant) and not dry_run:
+                raise UsageError(
+                    f"Scores on partial data of {task.id} are not kept, since they mean nothing"
+                    " elsewhere. Prepare all of them, or say --dry-run."
                 )
             scores = _measure(task, prepared, executor, seeds)
             _report(task, scores)

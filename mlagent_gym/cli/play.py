@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mlagent_gym import data
 from mlagent_gym.actions import render
+from mlagent_gym.cli.selection import VariantOption
 from mlagent_gym.env import MLAgentEnv
 from mlagent_gym.errors import ConfigError, UsageError
 from mlagent_gym.recording import RecordEpisode
@@ -39,7 +39,7 @@ HELP = """\
 
 def command(
     name: Annotated[str, typer.Argument(metavar="TASK", help="Task to play.")],
-    variant: Annotated[data.Variant, typer.Option(help="Data to play on.")] = "synthetic",
+    variant: VariantOption = "synthetic",
     data_seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic data.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the episode.")] = 0,
     record: Annotated[Path | None, typer.Option(help="File to record the episode to.")] = None,

@@ -32,17 +32,24 @@ def command(
         bool,
         typer.Option("--partial", help="Use what is there when raw files are missing, for trying."),
     ] = False,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Another split than the benchmark's, by the name `mlagent list` shows."),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Prepare data anew.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Tasks to prepare at once.")] = 1,
 ) -> None:
     """Get a task's raw files, check them, and split them into the cache as the benchmark does.
 
-    What was prepared or downloaded before is not done again.
+    What was prepared or downloaded before is not done again. What --partial and --split make
+    is a variant of its own, real-partial or real-SPLIT, beside the benchmark's.
     """
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
     tasks = select(names, every=every, held_in=held_in, held_out=held_out)
+    for task in tasks:
+        data.real_variant(task, split)  # wrong use is told before the work begins
     columns = (SpinnerColumn(), *Progress.get_default_columns()[:2], MofNCompleteColumn())
     failed = 0
     with (
@@ -51,7 +58,9 @@ def command(
     ):
         bar = progress.add_task("preparing", total=len(tasks))
         runs = {
-            pool.submit(prepare_one, task.id, raw, partial=partial, again=again): task.id
+            pool.submit(
+                prepare_one, task.id, raw, split=split, partial=partial, again=again
+            ): task.id
             for task in tasks
         }
         for run in as_completed(runs):
@@ -63,7 +72,9 @@ def command(
         raise typer.Exit(1)
 
 
-def prepare_one(name: str, raw: Path | None, *, partial: bool, again: bool) -> tuple[bool, str]:
+def prepare_one(
+    name: str, raw: Path | None, *, split: str | None, partial: bool, again: bool
+) -> tuple[bool, str]:
     """Prepare one task; return whether it was done, and the folder or what went wrong."""
     task = load_task(name)
     try:
@@ -73,10 +84,15 @@ def prepare_one(name: str, raw: Path | None, *, partial: bool, again: bool) -> t
         else:
             named = (raw / part for part in (task.id, task.download.kaggle) if part)
             folder = next((path for path in named if path.is_dir()), raw)
-        prepared = data.prepare_real(task, folder, partial=partial, again=again)
+        prepared = data.prepare_real(task, folder, split=split, partial=partial, again=again)
     except MLAgentError as error:
         return False, str(error)
-    if prepared.partial:
-        return True, f"{prepared.folder} (partial: scores are not comparable)"
-    equal = f"{len(task.checksums)} checksums and {len(task.rows)} row counts"
-    return True, f"{prepared.folder} ({equal} are those of {task.benchmark})"
+    made = f"{prepared.folder}, variant {prepared.variant}"
+    if partial:
+        return True, f"{made} (partial: scores are not comparable)"
+    if split is None:
+        checked = f"{len(task.checksums)} checksums and {len(task.rows)} row counts"
+        return True, f"{made} ({checked} are those of {task.benchmark})"
+    facts = task.other_splits[split]
+    checked = f"{len(facts.checksums)} checksums and {len(facts.rows)} row counts"
+    return True, f"{made} ({checked} are as published)"

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from mlagent_gym.baselines import Scores, load_scores
-from mlagent_gym.cli.selection import All, HeldIn, HeldOut, Names, select
-from mlagent_gym.data import Variant
+from mlagent_gym.cli.selection import All, HeldIn, HeldOut, Names, VariantOption, select
 from mlagent_gym.grading import metric_of
 from mlagent_gym.metrics import Metric
 from mlagent_gym.tasks import Task
@@ -31,7 +30,7 @@ def command(
     every: All = False,
     held_in: HeldIn = False,
     held_out: HeldOut = False,
-    variant: Annotated[Variant, typer.Option(help="Data they were measured on.")] = "synthetic",
+    variant: VariantOption = "synthetic",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Print measured scores as a Markdown page: one table of tasks, one of ideas for each task.

@@ -9,7 +9,7 @@ import typer
 from mlagent_gym.errors import UsageError
 from mlagent_gym.tasks import Task, load_task, task_ids
 
-__all__ = ["All", "HeldIn", "HeldOut", "Names", "select"]
+__all__ = ["All", "HeldIn", "HeldOut", "Names", "VariantOption", "select"]
 
 Names = Annotated[
     list[str] | None, typer.Argument(help="Tasks, by the names `mlagent list` shows.")
@@ -17,6 +17,13 @@ Names = Annotated[
 All = Annotated[bool, typer.Option("--all", help="Every task.")]
 HeldIn = Annotated[bool, typer.Option("--held-in", help="The tasks to train on.")]
 HeldOut = Annotated[bool, typer.Option("--held-out", help="The tasks to evaluate on.")]
+VariantOption = Annotated[
+    str,
+    typer.Option(
+        "--variant",
+        help="Which data: synthetic, real, real-partial, or real-SPLIT for another split.",
+    ),
+]
 
 
 def select(

@@ -3,7 +3,7 @@
 The real split has a leak. Its 144 noisy pages show only 36 distinct texts, four times each,
 and the split is by noisy page: the clean page of every test page is among the training
 targets, and copying the nearest one scores 0. The split is kept, for scores to be comparable;
-a score below `LEAK_BELOW` is a sign that pages were looked up rather than cleaned.
+scores that only looking pages up can reach are flagged (task.toml has the limit).
 `prepare_by_text` keeps the pages of one text together instead.
 
 The stand-in has no such leak: as in the real data, pages of the training part share texts,
@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-LEAK_BELOW = 0.004
 SIZES = [(180, 140), (180, 140), (180, 86)]  # a third of the real widths and heights, as often
 VERSIONS = 4  # dirty pages of each text in the training part, as in the real data
 GRAIN = 0.05  # standard deviation of the ink's darkness from pixel to pixel

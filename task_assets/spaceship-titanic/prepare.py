@@ -34,12 +34,14 @@ def prepare(raw: Path, public: Path, private: Path) -> None:
 
 
 def prepare_as_mle_bench(raw: Path, public: Path, private: Path) -> None:
-    """Hold a random tenth out instead, as MLE-bench does, in its files' names and bytes."""
+    """Hold a random tenth out instead, as MLE-bench does, in its files' names and bytes.
+
+    The answers in the columns of a submission, which we grade by, lie beside its test.csv.
+    """
     from sklearn.model_selection import train_test_split
 
     train, test = train_test_split(pd.read_csv(raw / "train.csv"), test_size=0.1, random_state=0)
     _write(train, test, public, private)
-    (private / "answers.csv").unlink()
     test.to_csv(private / "test.csv", index=False)
 
 

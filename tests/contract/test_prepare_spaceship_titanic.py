@@ -8,15 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mlagent_gym.raw import file_digest
+from mlagent_gym import data
+from mlagent_gym.grading import grade
 from mlagent_gym.tasks import load_module, load_task
-
-MLE_BENCH_MD5 = {
-    "public/sample_submission.csv": "5414b5da6ebcff454de1c9ed39b73774",
-    "public/test.csv": "8186bd4048aece25f1ed45708f8f34e1",
-    "public/train.csv": "564a1614ecef9d9611cec4efdce4c412",
-    "private/test.csv": "1cb99c65efecaba968128577722a83ef",
-}
 
 
 @pytest.fixture
@@ -44,13 +38,15 @@ def test_the_split_by_position_keeps_the_order_of_the_records(folder: Path) -> N
 
 
 @pytest.mark.realdata
-def test_the_random_split_has_the_checksums_of_mle_bench(folder: Path) -> None:
-    root = os.environ.get("MLAGENT_RAW_DATA")
-    if not root or not (Path(root) / "spaceship-titanic").is_dir():
+def test_the_random_split_has_the_checksums_of_mle_bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLAGENT_CACHE", str(tmp_path / "cache"))
+    root, task = os.environ.get("MLAGENT_RAW_DATA"), load_task("spaceship-titanic")
+    if not root or not (Path(root) / task.id).is_dir():
         pytest.skip("MLAGENT_RAW_DATA names no folder with the raw files")
-    module = load_module(load_task("spaceship-titanic"), "prepare")
-    module.prepare_as_mle_bench(
-        Path(root) / "spaceship-titanic", folder / "public", folder / "private"
-    )
-    found = {name: file_digest(folder / name, "md5") for name in MLE_BENCH_MD5}
-    assert found == MLE_BENCH_MD5
+    assert len(task.other_splits["mle-bench"].checksums) == 4
+    prepared = data.prepare_real(task, Path(root) / task.id, split="mle-bench")  # compares them
+    assert prepared.variant == "real-mle-bench"
+    answers = (prepared.private / task.submission.answers).read_bytes()
+    assert grade(task, prepared.private / task.submission.answers, answers).score == 1

@@ -98,10 +98,11 @@ def test_on_real_data_the_best_known_score_is_the_best(
     assert len(executor.calls) == 1
 
 
-def test_on_partial_data_the_reference_is_the_best_as_no_published_score_compares(
-    task: Task, prepared: Prepared, executor: FakeExecutor
+@pytest.mark.parametrize("variant", ["real-partial", "real-by-text"])
+def test_on_partial_data_and_other_splits_the_reference_is_the_best_as_no_published_score_compares(
+    task: Task, prepared: Prepared, executor: FakeExecutor, variant: str
 ) -> None:
-    found = baseline(task, replace(prepared, variant="real", partial=True), executor)
+    found = baseline(task, replace(prepared, variant=variant), executor)
     assert (found.m_best, found.best_origin) == (REFERENCE_ERROR, "reference solution")
 
 

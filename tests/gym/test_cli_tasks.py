@@ -127,10 +127,38 @@ def test_real_data_are_prepared_from_a_folder_and_graded_with_their_standing(
     assert other.exit_code == 1 and "bytes instead of 460,676" in other.output
     partial = run("prepare", HOUSES, "--raw", raw.parent, "--partial")
     assert partial.exit_code == 0 and "partial: scores are not comparable" in partial.output
-    answers = data.real(load_task(HOUSES)).private / "answers.csv"
-    graded = run("grade", HOUSES, answers, "--variant", "real", "--json")
+    assert "variant real-partial" in partial.output
+    asked = run("grade", HOUSES, raw / "train.csv", "--variant", "real")
+    assert asked.exit_code == 1 and "which is there: real-partial" in asked.output
+    answers = data.real(load_task(HOUSES), "real-partial").private / "answers.csv"
+    graded = run("grade", HOUSES, answers, "--variant", "real-partial", "--json")
     report = json.loads(graded.stdout)
-    assert report["partial"] is True and report["score"] == 0 and "medal" not in report
+    assert report["variant"] == "real-partial" and "partial data" in report["note"]
+    assert report["score"] == 0 and "medal" not in report
+    rows = {row["task"]: row for row in json.loads(run("list", "--json").stdout)}
+    assert rows[HOUSES]["prepared"] == ["real-partial"]
+    assert "real-partial" in run("list").stdout
+    refused = run("measure", HOUSES, "--variant", "real-partial")
+    assert refused.exit_code == 2 and "partial data" in refused.output
+
+
+def test_another_split_is_prepared_by_its_name(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLAGENT_CACHE", str(tmp_path / "cache"))
+    titanic = load_task("spaceship-titanic")
+    raw = data.synthetic(titanic, size=90).public
+    arguments = ("prepare", titanic.id, "--raw", raw, "--split", "mle-bench")
+    wrong = run(*arguments)
+    assert wrong.exit_code == 1 and "bytes instead of" in wrong.output
+    done = run(*arguments, "--partial")
+    assert done.exit_code == 0 and "variant real-mle-bench-partial" in done.output
+    prepared = data.of_variant(titanic, "real-mle-bench-partial")
+    assert len((prepared.public / "test.csv").read_text().splitlines()) == 1 + 9
+    unknown = run("prepare", titanic.id, HOUSES, "--split", "mle-bench")
+    assert unknown.exit_code == 2 and "house-price has no split" in unknown.output
+    rows = {row["task"]: row for row in json.loads(run("list", "--json").stdout)}
+    assert "mle-bench" in rows[titanic.id]["other_splits"]
 
 
 def test_check_prints_a_line_a_promise_and_fails_when_one_is_broken(

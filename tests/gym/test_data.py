@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import stat
+import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,14 +15,16 @@ import pytest
 
 from mlagent_gym import data
 from mlagent_gym.errors import (
+    ConfigError,
     DataCorruptError,
     DataMissingError,
     DiskFullError,
+    MissingPackageError,
     TaskError,
     UsageError,
 )
 from mlagent_gym.raw import file_digest
-from mlagent_gym.tasks import Download, RawFile, Submission, Synthetic, Task
+from mlagent_gym.tasks import Download, OtherSplit, RawFile, Submission, Synthetic, Task
 
 PREPARE = """
 import time
@@ -35,6 +38,7 @@ def synthesize(public, private, *, seed, size):
     (public / "train.csv").write_text(f"Id,Price\\n{seed},{size}\\n")
     (private / "answers.csv").write_text("Id,Price\\n1,1\\n")
 """
+TRAIN = "public/train.csv"
 RAW = "Id,Price\n1,10\n2,20\n3,30\n"
 
 
@@ -87,7 +91,7 @@ def test_synthetic_data_are_made_once_and_found_again(task: Task) -> None:
     again = data.synthetic(task)
     assert again == made
     assert (again.public / "train.csv").stat().st_mtime_ns == modified
-    assert (made.variant, made.seed, made.size, made.partial) == ("synthetic", 0, 7, False)
+    assert (made.variant, made.seed, made.size) == ("synthetic", 0, 7)
 
 
 def test_another_seed_size_or_recipe_is_another_set_of_data(task: Task) -> None:
@@ -179,7 +183,7 @@ def test_real_data_that_were_never_prepared_name_the_command(task: Task) -> None
 def test_real_data_are_split_into_the_cache_and_found_again(task: Task, raw: Path) -> None:
     prepared = data.prepare_real(task, raw)
     assert data.real(task) == prepared
-    assert (prepared.variant, prepared.partial) == ("real", False)
+    assert prepared.variant == "real"
     assert (prepared.private / "answers.csv").read_text() == "Id,Price\n3,30\n"
     assert sorted(path.name for path in prepared.folder.iterdir()) == [
         "manifest.json",
@@ -203,7 +207,16 @@ def _zip(path: Path, members: dict[str, bytes]) -> None:
             archive.writestr(name, content)
 
 
-@pytest.mark.parametrize("layout", ["file", "zip", "folder in zip", "zip in zip"])
+def _seven_zip(path: Path, members: dict[str, bytes]) -> None:
+    py7zr = pytest.importorskip("py7zr")
+    with py7zr.SevenZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(content, name)
+
+
+@pytest.mark.parametrize(
+    "layout", ["file", "zip", "folder in zip", "zip in zip", "7z", "folder in 7z", "7z in zip"]
+)
 def test_raw_files_are_found_however_they_are_packed(
     task: Task, tmp_path: Path, layout: str
 ) -> None:
@@ -216,6 +229,13 @@ def test_raw_files_are_found_however_they_are_packed(
         _zip(folder / "train.csv.zip", {"train.csv": content})
     elif layout == "folder in zip":
         _zip(folder / "made-up-slug.zip", {"data/train.csv": content})
+    elif layout == "7z":
+        _seven_zip(folder / "train.csv.7z", {"other.csv": b"", "train.csv": content})
+    elif layout == "folder in 7z":
+        _seven_zip(folder / "made-up-slug.7z", {"data/train.csv": content})
+    elif layout == "7z in zip":
+        _seven_zip(tmp_path / "inner.7z", {"train.csv": content})
+        _zip(folder / "made-up-slug.zip", {"train.7z": (tmp_path / "inner.7z").read_bytes()})
     else:
         _zip(tmp_path / "inner.zip", {"train.csv": content})
         _zip(folder / "made-up-slug.zip", {"train.zip": (tmp_path / "inner.zip").read_bytes()})
@@ -235,6 +255,38 @@ def test_a_raw_folder_is_found_by_name_inside_an_archive(task: Task, tmp_path: P
     images = replace(task, raw=(RawFile("images/"),), rows={})
     prepared = data.prepare_real(images, folder)
     assert (prepared.public / "names").read_text() == "1.txt 2.txt"
+
+
+@pytest.mark.parametrize("kind", ["zip", "7z"])
+def test_a_damaged_archive_is_to_be_downloaded_again(task: Task, tmp_path: Path, kind: str) -> None:
+    folder, content = tmp_path / "download", os.urandom(4000)
+    folder.mkdir()
+    archive = folder / f"train.csv.{kind}"
+    (_zip if kind == "zip" else _seven_zip)(archive, {"train.csv": content})
+    whole = archive.read_bytes()
+    for damaged in (whole[:2000], whole[:1000] + b"other bytes" + whole[1011:]):
+        archive.write_bytes(damaged)
+        with pytest.raises(DataCorruptError, match=r"cannot be unpacked .* get it again"):
+            data.prepare_real(task, folder)
+
+
+def test_members_of_an_archive_stay_below_its_folder(task: Task, tmp_path: Path) -> None:
+    folder = tmp_path / "download"
+    folder.mkdir()
+    _zip(folder / "all.zip", {"../train.csv": b"", "/train.csv": b"", "a/train.csv": RAW.encode()})
+    prepared = data.prepare_real(task, folder)
+    assert (prepared.public / "train.csv").read_text() == "Id,Price\n1,10\n2,20\n"
+
+
+def test_what_is_needed_to_unpack_is_named(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "download"
+    folder.mkdir()
+    (folder / "train.csv.7z").write_bytes(b"7z")
+    monkeypatch.setitem(sys.modules, "py7zr", None)
+    with pytest.raises(MissingPackageError, match=r"train\.csv\.7z needs py7zr: pip install"):
+        data.prepare_real(task, folder)
 
 
 def test_missing_raw_files_are_named_with_where_to_get_them(task: Task, tmp_path: Path) -> None:
@@ -276,9 +328,74 @@ def test_partial_data_are_taken_only_on_request_and_say_so(task: Task, raw: Path
     with pytest.raises(DataMissingError, match=r"images\.zip"):
         data.prepare_real(more, raw)
     prepared = data.prepare_real(more, raw, partial=True)
-    assert prepared.partial and data.real(more) == prepared
-    assert data.prepare_real(task, raw).partial is False
-    assert data.real(task).partial is False
+    assert prepared.variant == "real-partial"
+    assert data.of_variant(more, "real-partial") == prepared
+    with pytest.raises(DataMissingError, match="another variant, which is there: real-partial"):
+        data.real(more)
+    complete = data.prepare_real(task, raw)
+    assert data.real(task) == complete and complete.variant == "real"
+    assert data.prepared_variants(task) == ["real", "real-partial"]
+
+
+def test_partial_data_cannot_pass_for_complete_ones(task: Task, raw: Path) -> None:
+    prepared = data.prepare_real(task, raw, partial=True)
+    prepared.folder.rename(prepared.folder.with_name("real"))
+    with pytest.raises(DataCorruptError, match="its variant is real-partial"):
+        data.real(task)
+
+
+REVERSED = """
+def prepare_reversed(raw, public, private):
+    rows = (raw / "train.csv").read_text().splitlines()
+    (public / "train.csv").write_text("\\n".join([rows[0], rows[-1]]) + "\\n")
+    (private / "answers.csv").write_text("\\n".join(rows[:-1]) + "\\n")
+"""
+
+
+@pytest.fixture
+def with_split(task: Task) -> Task:
+    (task.folder / "prepare.py").write_text(PREPARE + REVERSED)
+    other = OtherSplit("prepare_reversed", "the last row is learned from", rows={TRAIN: 1})
+    return replace(task, other_splits={"reversed": other})
+
+
+def test_another_split_is_another_variant_beside_the_benchmarks(
+    with_split: Task, raw: Path
+) -> None:
+    with pytest.raises(DataMissingError, match=r"prepare made-up --split reversed$"):
+        data.of_variant(with_split, "real-reversed")
+    other = data.prepare_real(with_split, raw, split="reversed")
+    own = data.prepare_real(with_split, raw)
+    assert (other.variant, own.variant) == ("real-reversed", "real")
+    assert other.fingerprint != own.fingerprint and other.folder != own.folder
+    assert (other.public / "train.csv").read_text() == "Id,Price\n3,30\n"
+    assert data.of_variant(with_split, "real-reversed") == other
+    partial = data.prepare_real(with_split, raw, split="reversed", partial=True)
+    assert partial.variant == "real-reversed-partial"
+    assert data.variants(with_split) == (
+        "synthetic",
+        "real",
+        "real-reversed",
+        "real-partial",
+        "real-reversed-partial",
+    )
+
+
+def test_another_split_must_equal_what_was_published_of_it(with_split: Task, raw: Path) -> None:
+    wrong = replace(with_split.other_splits["reversed"], checksums={TRAIN: "0" * 32})
+    with pytest.raises(DataCorruptError, match="has the md5"):
+        data.prepare_real(
+            replace(with_split, other_splits={"reversed": wrong}), raw, split="reversed"
+        )
+
+
+def test_splits_and_variants_that_are_not_there_are_answered_with_those_that_are(
+    with_split: Task, raw: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"no split 'random' .* others: reversed"):
+        data.prepare_real(with_split, raw, split="random")
+    with pytest.raises(ConfigError, match="known: synthetic, real, real-reversed"):
+        data.of_variant(with_split, "real-random")
 
 
 def test_a_manifest_names_no_path_of_this_machine(task: Task) -> None:

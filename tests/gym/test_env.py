@@ -3,6 +3,7 @@
 import functools
 import json
 import pickle
+from dataclasses import replace
 
 import gymnasium as gym
 import pytest
@@ -16,6 +17,7 @@ from mlagent_gym import (
     RewardConfig,
     State,
     UnknownTaskError,
+    data,
 )
 from mlagent_gym.actions import render
 from mlagent_gym.errors import (
@@ -28,6 +30,7 @@ from mlagent_gym.errors import (
 )
 from mlagent_gym.pool import build_pool
 from mlagent_gym.recording import RecordEpisode
+from mlagent_gym.tasks import Leak, load_task
 
 from .conftest import edit, quality, quality_run
 
@@ -403,3 +406,43 @@ def test_a_fault_of_the_machine_leaves_everything_as_it_was(make_env):
     restored, _ = again.reset(options={"state": before})
     assert restored == shown
     assert env.step(quality(0.9))[0] == again.step(quality(0.9))[0]
+
+
+def test_further_metrics_and_what_is_suspicious_are_told(make_env, monkeypatch, tmp_path):
+    env = make_env()
+    task = replace(env.unwrapped.task, also=("rmse",), leak=Leak(1.0, "prices are in the names"))
+    env.unwrapped.task = task
+    env.unwrapped._data = replace(env.unwrapped._data, variant="real")
+    recorded = RecordEpisode(env, tmp_path / "one.jsonl")
+    _, info = recorded.reset(seed=0)
+    assert (info["also"], info["flag"], info["variant"]) == ({}, "", "real")
+    info = recorded.step(quality(0.9))[4]
+    assert set(info["also"]) == {"rmse"} and info["also"]["rmse"] > info["score"]
+    assert info["flag"] == ""
+    perfect = recorded.step(quality(1))[4]
+    assert perfect["also"] == {"rmse": 0.0}
+    assert "prices are in the names" in perfect["flag"]
+    kept = recorded.record.info
+    assert (kept["also"], kept["flag"]) == ({"rmse": 0.0}, perfect["flag"])
+    assert recorded.step(LIST)[4]["also"] == {}
+
+
+def test_partial_data_are_labelled_in_all_that_comes_of_them(make_env, monkeypatch, tmp_path):
+    monkeypatch.setenv("MLAGENT_CACHE", str(tmp_path / "cache"))
+    task = load_task("house-price")
+    raw = data.synthetic(task, size=80).public
+    data.prepare_real(task, raw, partial=True)
+    with pytest.raises(DataMissingError, match="real-partial"):
+        make_env(variant="real")
+    env = make_env(variant="real-partial", render_mode="ansi")
+    recorded = RecordEpisode(env, tmp_path / "one.jsonl")
+    assert recorded.reset(seed=0)[1]["variant"] == "real-partial"
+    assert "real-partial data" in env.render()
+    assert recorded.step(quality(0.5))[4]["variant"] == "real-partial"
+    assert "real-partial data" in env.render()
+    record = recorded.record
+    assert record.info["variant"] == record.state.variant == "real-partial"
+    assert record.env["kwargs"]["variant"] == "real-partial"
+    whole = replace(record.next_state, variant="real")
+    with pytest.raises(StateMismatchError, match="variant is real"):
+        env.reset(options={"state": whole})

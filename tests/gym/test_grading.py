@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlagent_gym.errors import DataCorruptError, DataMissingError, SubmissionError, TaskError
-from mlagent_gym.grading import grade, metric_of, submission_limit_bytes
-from mlagent_gym.tasks import Submission, Synthetic, Task
+from mlagent_gym.grading import flag_of, grade, metric_of, submission_limit_bytes
+from mlagent_gym.tasks import Leak, Submission, Synthetic, Task, load_task
 
 
 def _task(form: Submission, metric: str = "mae", **more: Any) -> Task:
@@ -286,3 +286,28 @@ def test_what_is_accepted_means_what_plain_csv_says(
     rows = _read_plainly(text)[1:]
     assert [row[0] for row in rows] == ["7", "8", "9"]
     assert score == pytest.approx(sum(abs(float(row[1])) for row in rows) / 3)
+
+
+@pytest.mark.parametrize(
+    ("variant", "score", "flagged"),
+    [
+        ("real", 0.0039, True),
+        ("real", 0.0, True),
+        ("real", 0.004, False),
+        ("real", 0.05, False),
+        ("real-partial", 0.001, True),
+        ("real-by-text", 0.001, False),
+        ("synthetic", 0.001, False),
+    ],
+)
+def test_scores_that_only_a_leak_explains_are_flagged(
+    variant: str, score: float, flagged: bool
+) -> None:
+    flag = flag_of(load_task("denoising-dirty-documents"), variant, score)
+    assert ("shows a leak" in flag) is flagged and bool(flag) is flagged
+
+
+def test_where_higher_is_better_a_leak_shows_above() -> None:
+    leaky = _task(Submission(targets=("x",)), "accuracy", leak=Leak(0.9, "the rows are in order"))
+    assert "the rows are in order" in flag_of(leaky, "real", 0.95)
+    assert not flag_of(leaky, "real", 0.85)
