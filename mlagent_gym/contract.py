@@ -11,6 +11,7 @@ import csv
 import functools
 import hashlib
 import itertools
+import json
 import re
 import stat
 import tempfile
@@ -298,12 +299,15 @@ def _tree(folder: Path) -> list[str]:
 
 
 def _contents(task: Task, folder: Path) -> set[str]:
-    """Return what makes up the public data: long rows without their id, and other files."""
+    """Return what makes up the public data: long rows and texts, and other files.
+
+    What is short may be the same by chance.
+    """
     found: set[str] = set()
     for path in sorted((folder / "public").rglob("*")):
         if not path.is_file() or path.name == task.submission.sample:
             continue
-        if path.suffix == ".csv":
+        if path.suffix in (".csv", ".json"):
             found.update(_long_rows(task, path))
         elif path.suffix == ".npy":
             found.update(_array_rows(path))
@@ -315,10 +319,16 @@ def _contents(task: Task, folder: Path) -> set[str]:
 def _long_rows(task: Task, path: Path) -> Iterator[str]:
     import pandas as pd
 
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    content = frame.drop(columns=[task.submission.id or ""], errors="ignore")
-    for row in content.itertuples(index=False, name=None):
-        if len(line := ",".join(row)) >= _CONTENT_CHARS:
+    if path.suffix == ".json":
+        frame = pd.DataFrame(json.loads(path.read_bytes())).astype(str)
+    else:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    # Ids are numbered alike in all data and hide equal rows. A long one is content itself:
+    # some tasks identify a text by the text.
+    ids = [name for name in frame.columns if name == task.submission.id]
+    rest = frame.drop(columns=ids).itertuples(index=False, name=None)
+    for line in itertools.chain(map(",".join, rest), *(frame[name] for name in ids)):
+        if len(line) >= _CONTENT_CHARS:
             yield line
 
 

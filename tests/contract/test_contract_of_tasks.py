@@ -92,6 +92,29 @@ def test_a_broken_promise_is_noticed(
         CHECKS[name](spoil(file, text, by))
 
 
+ALWAYS_THE_SAME = """
+import pandas as pd
+COMMENTS = [f"You are the sort of person who counts to {i} aloud" for i in range(8)]
+
+def synthesize(public, private, *, seed, size):
+    frame = pd.DataFrame({"Comment": COMMENTS, "Insult": seed, "Date": seed})
+    if AS_JSON:
+        (public / "train.json").write_text(frame.to_json(orient="records"))
+    else:
+        frame.to_csv(public / "train.csv", index=False)
+"""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_texts_that_are_their_own_ids_are_compared_between_seeds(
+    tmp_path: Path, executor: Executor, as_json: bool
+) -> None:
+    (tmp_path / "prepare.py").write_text(f"AS_JSON = {as_json}" + ALWAYS_THE_SAME)
+    insults = replace(load_task("detecting-insults-in-social-commentary"), folder=tmp_path)
+    with pytest.raises(TaskError, match="Two seeds share 8 rows"):
+        CHECKS["synthetic_data_depend_on_the_seed_alone"](Bench(insults, executor))
+
+
 def test_a_reference_no_better_than_the_starter_is_noticed(
     spoil: Callable[[str, str, str], Bench],
 ) -> None:
