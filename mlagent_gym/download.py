@@ -103,5 +103,5 @@ def _failed(task: Task, error: Exception) -> DataMissingError:
     steps.append(f"Or download by hand, and then: mlagent prepare {task.id} --raw FOLDER")
     return DataMissingError(
         f"The raw files of {task.id} could not be downloaded "
-        f"({type(error).__name__}: {error}). {' '.join(steps)}"
+        f"({type(error).__name__}: {error})." + "".join(f"\n  {step}" for step in steps)
     )

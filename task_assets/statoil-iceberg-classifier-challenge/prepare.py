@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlagent_gym.errors import DataMissingError
-
 SIDE = 75
 ICEBERGS = 753 / 1604
 NO_ANGLE = 0.152  # share of ships whose angle is missing
@@ -43,7 +41,7 @@ def prepare(raw: Path, public: Path, private: Path) -> None:
     """
     from sklearn.model_selection import train_test_split
 
-    scenes = json.loads(_train_json(raw))
+    scenes = json.loads((raw / "train.json").read_bytes())
     train, test = train_test_split(scenes, test_size=0.2, random_state=0)
     _write(train, test, public, private)
 
@@ -57,31 +55,6 @@ def synthesize(public: Path, private: Path, *, seed: int, size: int) -> None:
     oracle = pd.DataFrame({"id": [scene["id"] for scene in test]})
     oracle["is_iceberg"] = posterior[size:].round(6)
     oracle.to_csv(private / "oracle.csv", index=False)
-
-
-def _train_json(raw: Path) -> bytes:
-    """Return train.json, out of the 7z archive Kaggle packs it in if need be."""
-    plain, packed = raw / "train.json", raw / "train.json.7z"
-    if plain.is_file():
-        return plain.read_bytes()
-    if not packed.is_file():
-        raise DataMissingError(
-            "The raw folder has neither train.json nor train.json.7z. Get them from "
-            "https://www.kaggle.com/competitions/statoil-iceberg-classifier-challenge/data"
-        )
-    try:
-        import py7zr
-    except ModuleNotFoundError:
-        raise DataMissingError(
-            "train.json.7z needs unpacking. Either pip install py7zr and prepare again, or "
-            "unpack it and put train.json into the same folder."
-        ) from None
-    import tempfile
-
-    with tempfile.TemporaryDirectory(dir=raw) as folder:
-        with py7zr.SevenZipFile(packed) as archive:
-            archive.extractall(folder)
-        return next(Path(folder).rglob("train.json")).read_bytes()
 
 
 def _write(
