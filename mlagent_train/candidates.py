@@ -43,8 +43,8 @@ _KNOWN = "\nIdeas that were proposed before and must not be repeated:\n{ideas}\n
 def combine_ideas(task: Task, count: int, *, seed: int) -> list[Idea]:
     """Return ideas out of a task's bank: as they are, with other values, two or three at once.
 
-    Every one applies to the starter and leaves scripts that compile. There may be fewer
-    than `count` where the bank is small.
+    Every one applies to the starter and leaves a script that compiles and that no other one
+    leaves. There may be fewer than `count` where the bank is small.
 
     Parameters
     ----------
@@ -63,14 +63,14 @@ def combine_ideas(task: Task, count: int, *, seed: int) -> list[Idea]:
     joined = [_joined(group) for size in (2, 3) for group in itertools.combinations(bank, size)]
     rng.shuffle(varied)
     rng.shuffle(joined)
-    kept: dict[str, Idea] = {idea.name: idea for idea in bank if _applies(idea, starter)}
-    share = round((count - len(kept)) * (1 - _SHARE_OF_COMBINATIONS))
-    mixed = itertools.chain(varied[:share], joined, varied[share:])
-    for idea in mixed:
-        if len(kept) >= count:
+    share = round((count - len(bank)) * (1 - _SHARE_OF_COMBINATIONS))
+    kept: dict[tuple[str, str], Idea] = {}
+    for idea in itertools.chain(bank, varied[:share], joined, varied[share:]):
+        if len(kept) >= max(count, len(bank)):
             break
-        if _applies(idea, starter):
-            kept[idea.name] = idea
+        script = _applied(idea, starter.get(idea.script, ""))
+        if script is not None:
+            kept.setdefault((idea.script, script), idea)
     return list(kept.values())
 
 
@@ -115,18 +115,17 @@ def _joined(ideas: Sequence[Idea]) -> Idea:
     )
 
 
-def _applies(idea: Idea, starter: dict[str, str]) -> bool:
-    """Whether every edit finds its place once, after those before it, and the script compiles."""
-    text = starter.get(idea.script, "")
+def _applied(idea: Idea, text: str) -> str | None:
+    """Return a script with an idea's edits; None if one has no place or it does not compile."""
     for edit in idea.edits:
         if text.count(edit.search) != 1:
-            return False
+            return None
         text = text.replace(edit.search, edit.replace)
     try:
         ast.parse(text)
     except SyntaxError:
-        return False
-    return True
+        return None
+    return text
 
 
 def ask_for_ideas(
