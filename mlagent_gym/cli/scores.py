@@ -36,7 +36,8 @@ def command(
     """Print measured scores as a Markdown page: one table of tasks, one of ideas for each task.
 
     CPU seconds are those of the starter and of the reference. A gain of 0 is the starter, of
-    1 the reference.
+    1 the reference. Where the same ideas were also measured on the complete real data, their
+    gains there stand beside those on the synthetic ones.
     """
     tasks = select(names, every=every, held_in=held_in, held_out=held_out)
     measured = [
@@ -51,11 +52,16 @@ def command(
     print(f"# Measured scores on {variant} data\n")
     command_line = f"mlagent scores --all --variant {variant}"
     print(f"Made by `{command_line}` out of the `scores.json` files, which `mlagent measure`")
-    print("writes. A gain of 0 is the starter, of 1 the reference.\n")
+    print("writes. A gain of 0 is the starter, of 1 the reference.")
+    if variant == "synthetic":
+        print("Where the real data could be had, gains on them show which ideas carry over.")
+    print()
     _print_table(_HEADER, [_row(task, scores) for task, scores in measured])
     for task, scores in measured:
         print(f"\n## {task.id}\n")
-        _print_table(("idea", "score", "gain"), _idea_rows(metric_of(task), scores))
+        real = _same_on_real(task, scores)
+        header = ("idea", "score", "gain", *(("gain on real data",) if real else ()))
+        _print_table(header, _idea_rows(metric_of(task), scores, real))
 
 
 def _gain(scores: Scores, score: float) -> float:
@@ -86,11 +92,21 @@ def _row(task: Task, scores: Scores) -> tuple[str, ...]:
     )
 
 
-def _idea_rows(metric: Metric, scores: Scores) -> list[tuple[str, ...]]:
-    return [
-        (name, f"{score:.5g}", f"{_gain(scores, score):+.2f}")
-        for name, score in _best_first(metric, scores)
-    ]
+def _same_on_real(task: Task, scores: Scores) -> Scores | None:
+    """Return what the same scripts and ideas scored on the real data, if that was measured."""
+    what = (scores.scripts, scores.ideas_digest)
+    measured = (
+        one for one in load_scores(task).values() if one.variant == "real" != scores.variant
+    )
+    return next((one for one in measured if (one.scripts, one.ideas_digest) == what), None)
+
+
+def _idea_rows(metric: Metric, scores: Scores, real: Scores | None) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for name, score in _best_first(metric, scores):
+        row = (name, f"{score:.5g}", f"{_gain(scores, score):+.2f}")
+        rows.append((*row, f"{_gain(real, real.ideas[name].score):+.2f}") if real else row)
+    return rows
 
 
 def _record(task: Task, scores: Scores) -> dict[str, object]:

@@ -20,6 +20,7 @@ from mlagent_gym.tasks import assets_root, load_task, task_ids
 
 HOUSES = "house-price"
 SIZE = "60"
+PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"
 
 
 @pytest.fixture
@@ -188,6 +189,23 @@ def test_scores_are_printed_as_a_page_and_for_programs(run: Callable[..., Result
     best = max(idea["gain"] for idea in record["ideas"].values())
     assert record["ideas"]["overall-quality"]["gain"] == best
     assert record["reference"] < record["starter"]
+
+
+def test_gains_on_real_data_stand_beside_those_on_synthetic_ones(
+    run: Callable[..., Result],
+) -> None:
+    page = run("scores", HOUSES).stdout
+    assert "| idea | score | gain | gain on real data |" in page
+    on_real = json.loads(run("scores", HOUSES, "--variant", "real", "--json").stdout)[0]
+    gain = on_real["ideas"]["overall-quality"]["gain"]
+    (row,) = (line for line in page.splitlines() if line.startswith("| overall-quality |"))
+    assert row.endswith(f"| {gain:+.2f} |")
+
+
+@pytest.mark.skipif(not PAGE.is_file(), reason="needs the project's source tree")
+def test_the_page_of_scores_is_what_the_command_prints(run: Callable[..., Result]) -> None:
+    printed = run("scores", "--all", "--variant", "synthetic").stdout
+    assert PAGE.read_text() == printed, f"mlagent scores --all --variant synthetic > {PAGE}"
 
 
 @pytest.fixture
