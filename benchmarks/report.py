@@ -38,7 +38,7 @@ def terminal_table(results: Results, summary: Summary) -> rich.table.Table:
     shown = rich.table.Table(
         title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    shown.add_column("task", no_wrap=True, overflow="ellipsis", max_width=30)
+    shown.add_column("task", no_wrap=True, overflow="ellipsis", max_width=25)
     for name in _IN_TERMINAL.values():
         shown.add_column(name, justify="right", no_wrap=True, min_width=max(len(name), 7))
     table = figure_cells(results, summary)
