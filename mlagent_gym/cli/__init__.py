@@ -6,6 +6,7 @@ import typer
 
 from mlagent_gym.cli import (
     check,
+    doctor,
     grade,
     list_tasks,
     measure,
@@ -29,6 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("doctor")(doctor.command)
 app.command("list")(list_tasks.command)
 app.command("prepare")(prepare.command)
 app.command("check")(check.command)

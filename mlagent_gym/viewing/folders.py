@@ -73,7 +73,7 @@ def collect(source: Path, *, max_steps: int) -> Collection:
     found.episodes.sort(key=lambda episode: (episode.group, episode.path))
     if not found.episodes:
         why = f" ({found.problems[0]})" if found.problems else ""
-        raise RecordError(f"{source} has no steps{why}. Record an episode with RecordEpisode.")
+        raise RecordError(f"{source} has no steps{why}. Give a recording that RecordEpisode made.")
     return found
 
 
