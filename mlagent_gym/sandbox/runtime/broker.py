@@ -19,7 +19,7 @@ from typing import NoReturn, TypeVar
 
 from . import confinement, machine, warden, wire
 from .identities import Identity, Pool
-from .kinds import make_cell
+from .kinds import can_wait, prepare_cell
 from .nursery import Nursery
 from .orders import Order, Setting
 from .slots import Demand, Grant, Slots
@@ -33,6 +33,7 @@ _BACKLOG = 1024
 _POLL_S = 1.0
 _POLL_WHILE_RUNS_WAIT_S = 0.1  # for what another broker gives back
 _WHOLE_WITHIN_S = 5.0
+_MOST_SPARES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,15 @@ class _Waiting:
     demand: Demand
     order: Order
     since_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Warden:
+    """A process that has prepared a cell and waits for an order, or carries one out."""
+
+    pid: int
+    control: socket.socket
+    identity: Identity
 
 
 def serve(listening: socket.socket, setting: Setting) -> None:
@@ -74,12 +84,24 @@ def serve(listening: socket.socket, setting: Setting) -> None:
     cores = setting.cores or machine.cores()
     memory_mb = setting.memory_mb or machine.memory_mb()
     slots = Slots(cores, memory_mb, setting.gpus, Path(setting.lock).parent)
-    pool = Pool(cores, exchange=setting.level == "ns")
+    spares = _MOST_SPARES if can_wait(setting) else 0
+    pool = Pool(cores + spares, exchange=setting.level == "ns")
     nursery = Nursery(setting) if setting.preload else None
     leases: dict[int, socket.socket] = {}
-    wardens: dict[int, tuple[Identity, Grant]] = {}
+    wardens: dict[int, _Warden] = {}
+    running: dict[int, Grant] = {}
     turns: Turns[_Waiting] = Turns()
     waiting: dict[int, _Waiting] = {}
+
+    def new_warden() -> _Warden:
+        """Fork one, which inherits nothing that others wait to see closed."""
+        connections = [one.connection for one in turns]
+        controls = [warden.control for warden in wardens.values()]
+        others = [*leases.values(), *connections, *controls, listening]
+        warden = _fork_warden(setting, pool.take(), others)
+        wardens[warden.pid] = warden
+        return warden
+
     idle_since = time.monotonic()
     while True:
         timeout_s = _POLL_WHILE_RUNS_WAIT_S if waiting else _POLL_S
@@ -89,9 +111,11 @@ def serve(listening: socket.socket, setting: Setting) -> None:
                 waking.recv(4096)
         for pid in _ended():
             if pid in wardens:
-                identity, grant = wardens.pop(pid)
-                pool.give_back(identity)
-                slots.give_back(grant)
+                warden = wardens.pop(pid)
+                warden.control.close()
+                pool.give_back(warden.identity)
+            if pid in running:
+                slots.give_back(running.pop(pid))
         if nursery is not None:
             nursery.look_after()
         if listening.fileno() in ready:
@@ -122,13 +146,18 @@ def serve(listening: socket.socket, setting: Setting) -> None:
             descriptor = first.connection.fileno()
             poller.unregister(descriptor)
             del waiting[descriptor]
-            identity = pool.take()
-            others = [*leases.values(), *(one.connection for one in turns), listening]
-            wardens[_fork_warden(first, others, setting, identity, grant)] = identity, grant
+            idle = [warden for warden in wardens.values() if warden.pid not in running]
+            chosen = idle[0] if idle else new_warden()
+            running[chosen.pid] = grant
+            _dispatch(first, grant, chosen)
             first.connection.close()
-        if leases or wardens or waiting:
+        while len(wardens) - len(running) < spares:
+            new_warden()
+        if leases or running or waiting:
             idle_since = time.monotonic()
         elif time.monotonic() - idle_since > setting.linger_s and _closed(listening, setting):
+            for warden in wardens.values():
+                warden.control.close()
             if nursery is not None:
                 nursery.close()
             return
@@ -178,39 +207,36 @@ def next_of(
     return turns.take(give, waits_for_gpus)
 
 
-def _fork_warden(
-    run: _Waiting,
-    others: Iterable[socket.socket],
-    setting: Setting,
-    identity: Identity,
-    grant: Grant,
-) -> int:
+def _dispatch(run: _Waiting, grant: Grant, warden: _Warden) -> None:
+    """Have a warden carry out a run."""
+    order = replace(
+        run.order,
+        devices=grant.devices,
+        environment=run.order.environment | grant.environment,
+    )
+    message = {"order": vars(order), "queued_s": time.monotonic() - run.since_s}
+    with contextlib.suppress(wire.ClosedError):  # it has just died; the client will notice
+        wire.send(warden.control, message, (run.connection.fileno(),))
+
+
+def _fork_warden(setting: Setting, identity: Identity, others: Iterable[socket.socket]) -> _Warden:
+    ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:
-        _be_warden(run, others, setting, identity, grant)
-    return child
+        _be_warden(theirs, setting, identity, [*others, ours])
+    theirs.close()
+    return _Warden(child, ours, identity)
 
 
 def _be_warden(
-    run: _Waiting,
-    others: Iterable[socket.socket],
-    setting: Setting,
-    identity: Identity,
-    grant: Grant,
+    control: socket.socket, setting: Setting, identity: Identity, others: Iterable[socket.socket]
 ) -> NoReturn:
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for other in others:
             other.close()
-        order = replace(
-            run.order,
-            devices=grant.devices,
-            environment=run.order.environment | grant.environment,
-        )
-        queued_s = time.monotonic() - run.since_s
-        make = functools.partial(make_cell, setting, identity)
-        warden.serve(run.connection, order, make, queued_s=queued_s)
+        warden.serve(control, functools.partial(prepare_cell, setting, identity))
     except BaseException:
         traceback.print_exc()
     finally:

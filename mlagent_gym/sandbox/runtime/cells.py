@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol
 from . import folders, processes, system
 from .orders import Order
 
-__all__ = ["Cell", "PlainCell", "PreparationError", "become_script", "fork"]
+__all__ = ["Cell", "PlainCell", "Preparation", "PreparationError", "become_script", "fork"]
 
 _END_WITHIN_S = 20.0
 _CLOSED_UP_TO = 2**16
@@ -54,6 +54,25 @@ class Cell(Protocol):
         ------
         PreparationError
             Something could not be ended.
+        """
+        ...
+
+
+class Preparation(Protocol):
+    """A cell that waits for its order."""
+
+    @property
+    def guards(self) -> tuple[int, ...]:
+        """Descriptors that become readable if it can no longer be used."""
+        ...
+
+    def begin(self, order: Order) -> Cell:
+        """Start the script of an order.
+
+        Raises
+        ------
+        PreparationError, OSError
+            It could not be started as it must be.
         """
         ...
 

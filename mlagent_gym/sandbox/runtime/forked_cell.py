@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import folders, processes, wire
 from .cells import PreparationError
-from .nursery import request_fork
+from .nursery import answer_of, request_fork
 from .orders import Order
 
 __all__ = ["ForkedCell"]
@@ -47,7 +47,8 @@ class ForkedCell:
     def __init__(self, order: Order, output: int, uid: int, zygote: str):
         self._order = order
         self._before = folders.measure_run(order)
-        self._connection, answer = request_fork(zygote, order, uid, (output,))
+        self._connection = request_fork(zygote, order, uid, (output,))
+        answer = answer_of(self._connection)
         self._main: int = answer["pid"]
         self.inherited_bytes: int = answer["inherited_bytes"]
         self._process = os.pidfd_open(self._main)

@@ -27,16 +27,16 @@ _OWN = system.NEW_MOUNTS | system.NEW_NETWORK | system.NEW_IPC | system.NEW_HOST
 def run(
     connection: socket.socket,
     root: str,
-    order: Order,
     *,
     owner: int,
     users: int | None,
-    start: Callable[[], int],
+    start: Callable[[Order], int],
 ) -> NoReturn:
     """Be process 1 of a cell, until told to end it.
 
-    Says ``{}`` with the descriptors of a `view.Scratch` when the cell is ready. Then, for
-    each message: `COLD` starts the script and is answered with ``{"ended": true}`` when
+    Says ``{}`` when its namespaces are there. Is then told the order, and says ``{}`` with
+    the descriptors of a `view.Scratch` when the cell is ready for it. Then, for each
+    message: `COLD` starts the script and is answered with ``{"ended": true}`` when
     it has ended; `END` kills everything and is answered with the script's wait status
     and the processor time of all.
 
@@ -44,15 +44,18 @@ def run(
     ----------
     connection
         To the warden. When it breaks, the cell ends.
-    root, order, owner, users
+    root, owner, users
         See `view.enter`.
     start
-        Starts the script cold and returns its process.
+        Starts an order's script cold and returns its process.
     """
     system.prctl(system.PARENT_DEATH_SIGNAL, signal.SIGKILL)
     os.setsid()
     system.unshare(_OWN)
     system.call(_SETHOSTNAME, _HOST_NAME.encode(), len(_HOST_NAME))
+    wire.send(connection, {})
+    message, _ = wire.receive(connection)
+    order = Order(**message)
     scratch = view.enter(root, order, owner=owner, users=users)
     waking, wake = socket.socketpair()
     for end in (waking, wake):
@@ -73,7 +76,7 @@ def run(
         if connection in ready:
             message, _ = wire.receive(connection)
             if message == COLD:
-                main = start()
+                main = start(order)
             elif message == END:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(-1, signal.SIGKILL)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
-from .cells import Cell, PlainCell
+from .cells import Cell, PlainCell, Preparation
 from .confinement import confine_by_landlock
 from .forked_cell import ForkedCell
 from .identities import Identity
@@ -14,11 +15,16 @@ from .orders import Order, Setting
 from .rlimits import set_limits
 from .view import give
 
-__all__ = ["make_cell"]
+__all__ = ["can_wait", "prepare_cell"]
 
 
-def make_cell(setting: Setting, identity: Identity, order: Order, output: int) -> Cell:
-    """Start a run in the kind of cell its level asks for.
+def can_wait(setting: Setting) -> bool:
+    """Whether anything of a cell can be made before there is an order."""
+    return setting.level == "ns"
+
+
+def prepare_cell(setting: Setting, identity: Identity, output: int) -> Preparation:
+    """Make what does not depend on the order of the kind of cell a level asks for.
 
     Parameters
     ----------
@@ -26,30 +32,41 @@ def make_cell(setting: Setting, identity: Identity, order: Order, output: int) -
         What the broker was started for.
     identity
         Who the script will be.
-    order
-        The run.
     output
         Descriptor the script writes to.
 
     Raises
     ------
     PreparationError, OSError
-        The script could not be started as it must be.
+        It could not be made.
     """
-    warm = order.warm and bool(setting.preload)
     if setting.level == "ns":
-        zygote = setting.zygote if warm else None
-        return NamespaceCell(order, output, setting.root, identity, zygote)
-    if setting.level != "landlock":
-        return PlainCell(order, output, lambda: set_limits(order, processes=None))
-    if identity.uid != os.getuid():
-        os.chmod(os.path.dirname(order.workspace), 0o711)  # its user must get through
-    give(order.workspace, identity.uid)
-    give(order.temporary, identity.uid)
-    if warm:
-        try:
-            return ForkedCell(order, output, identity.uid, setting.zygote)
-        except ShadowedError:
-            pass
-    confine = confine_by_landlock(order, identity.uid, setting.visible, setting.hidden)
-    return PlainCell(order, output, confine)
+        zygote = setting.zygote if setting.preload else None
+        return NamespaceCell(output, setting.root, identity, zygote)
+    return _Unprepared(setting, identity, output)
+
+
+@dataclass(frozen=True)
+class _Unprepared:
+    """All is done once there is an order."""
+
+    setting: Setting
+    identity: Identity
+    output: int
+    guards: tuple[int, ...] = ()
+
+    def begin(self, order: Order) -> Cell:
+        setting, uid, output = self.setting, self.identity.uid, self.output
+        if setting.level != "landlock":
+            return PlainCell(order, output, lambda: set_limits(order, processes=None))
+        if uid != os.getuid():
+            os.chmod(os.path.dirname(order.workspace), 0o711)  # its user must get through
+        give(order.workspace, uid)
+        give(order.temporary, uid)
+        if order.warm and setting.preload:
+            try:
+                return ForkedCell(order, output, uid, setting.zygote)
+            except ShadowedError:
+                pass
+        confine = confine_by_landlock(order, uid, setting.visible, setting.hidden)
+        return PlainCell(order, output, confine)

@@ -12,7 +12,7 @@ from typing import Any
 from . import confinement, init, processes, system, view, wire
 from .cells import PreparationError, become_script, fork
 from .identities import Identity
-from .nursery import ShadowedError, request_fork
+from .nursery import ShadowedError, answer_of, request_fork
 from .orders import Order
 
 __all__ = ["NamespaceCell"]
@@ -23,10 +23,11 @@ _END_WITHIN_S = 30.0
 class NamespaceCell:
     """Processes in namespaces of their own, seen by the warden through descriptors.
 
+    Its first process, and the copy of the preloaded interpreter, are there before the order
+    is: making them takes longer than all the rest.
+
     Parameters
     ----------
-    order
-        The run.
     output
         Descriptor the script writes to.
     root
@@ -37,29 +38,45 @@ class NamespaceCell:
         Address of the preloaded interpreter's socket; None: start a new interpreter.
     """
 
-    def __init__(
-        self, order: Order, output: int, root: str, identity: Identity, zygote: str | None
-    ):
+    changes: int
+    proc: Path
+    inherited_bytes = 0
+
+    def __init__(self, output: int, root: str, identity: Identity, zygote: str | None):
         ours, theirs = socket.socketpair()
         system.unshare(system.NEW_PROCESSES)
         self._init = os.fork()
         if self._init == 0:
-            _be_init(theirs, ours, root, order, identity, output)
+            _be_init(theirs, ours, root, identity, output)
         theirs.close()
         self._connection = ours
-        self.inherited_bytes = 0
-        self._warm: socket.socket | None = None
+        self._warm: tuple[socket.socket, socket.socket] | None = None
+        self._is_warm = False
         try:
+            self._receive()
+            if zygote is not None:
+                self._warm = self._ask_for_copy(zygote, output, identity.uid)
+        except BaseException:
+            self._abandon()
+            raise
+        ends = (ours,) if self._warm is None else (ours, *self._warm)
+        self.guards = tuple(end.fileno() for end in ends)
+
+    def begin(self, order: Order) -> NamespaceCell:
+        """Start an order's script; see `cells.Preparation`."""
+        try:
+            wire.send(self._connection, vars(order))
             _, (self.changes, self._memory, proc) = self._receive()
             self.proc = Path(f"/proc/self/fd/{proc}")
-            if zygote is not None:
-                self._warm = self._start_warm(zygote, order, output, identity.uid)
-            if self._warm is None:
+            if self._warm is not None and order.warm:
+                self._is_warm = self._begin_warm(self._warm[1], order)
+            if not self._is_warm:
                 wire.send(self._connection, init.COLD)
         except BaseException:
             self._abandon()
             raise
-        self.ended = (self._warm or self._connection).fileno()
+        self.ended = (self._warm[0] if self._is_warm and self._warm else self._connection).fileno()
+        return self
 
     def pids(self) -> list[int]:
         """Return all processes of the cell but its first."""
@@ -84,9 +101,9 @@ class NamespaceCell:
             while "status" not in last:  # it may have ended by itself meanwhile
                 last = self._receive()[0]
             status, cpu_s = last["status"], last["cpu_s"]
-            if self._warm is not None:
-                self._warm.settimeout(_END_WITHIN_S)
-                last, _ = wire.receive(self._warm)
+            if self._is_warm and self._warm is not None:
+                self._warm[0].settimeout(_END_WITHIN_S)
+                last, _ = wire.receive(self._warm[0])
                 status, cpu_s = last["status"], cpu_s + last["cpu_s"]
             os.waitpid(self._init, 0)
         except (TimeoutError, wire.ClosedError) as error:
@@ -94,17 +111,27 @@ class NamespaceCell:
             raise PreparationError(f"the cell of the run broke: {error}") from error
         return status, cpu_s
 
-    def _start_warm(self, zygote: str, order: Order, output: int, uid: int) -> socket.socket | None:
-        """Have the script forked into the cell; None if it must be started cold."""
+    def _ask_for_copy(
+        self, zygote: str, output: int, uid: int
+    ) -> tuple[socket.socket, socket.socket]:
+        """Have the preloaded interpreter copied into the cell; return connections to both."""
         init_process = os.pidfd_open(self._init)
+        ours, theirs = socket.socketpair()
         try:
-            connection, answer = request_fork(zygote, order, uid, (output, init_process))
-            self.inherited_bytes = answer["inherited_bytes"]
-            return connection
-        except ShadowedError:
-            return None
+            connection = request_fork(zygote, None, uid, (output, init_process, theirs.fileno()))
         finally:
             os.close(init_process)
+            theirs.close()
+        return connection, ours
+
+    def _begin_warm(self, copy: socket.socket, order: Order) -> bool:
+        """Let the copy become the script; False if it must be started cold."""
+        try:
+            wire.send(copy, vars(order))
+            self.inherited_bytes = answer_of(copy)["inherited_bytes"]
+        except ShadowedError:
+            return False
+        return True
 
     def _receive(self) -> tuple[dict[str, Any], list[int]]:
         message, descriptors = wire.receive(self._connection)
@@ -118,24 +145,15 @@ class NamespaceCell:
 
 
 def _be_init(
-    connection: socket.socket,
-    other: socket.socket,
-    root: str,
-    order: Order,
-    identity: Identity,
-    output: int,
+    connection: socket.socket, other: socket.socket, root: str, identity: Identity, output: int
 ) -> None:
+    def start(order: Order) -> int:
+        confine = confinement.confine_in_namespaces(order, identity.uid)
+        return fork(lambda: become_script(order, view.WORKSPACE, output, confine))
+
     try:
         other.close()
-        confine = confinement.confine_in_namespaces(order, identity.uid)
-        init.run(
-            connection,
-            root,
-            order,
-            owner=identity.uid,
-            users=identity.users,
-            start=lambda: fork(lambda: become_script(order, view.WORKSPACE, output, confine)),
-        )
+        init.run(connection, root, owner=identity.uid, users=identity.users, start=start)
     except wire.ClosedError:
         pass
     except BaseException:

@@ -18,7 +18,7 @@ from .gpus import HIDDEN
 from .huge_pages import ENVIRONMENT
 from .orders import Order, Setting
 
-__all__ = ["BOOT", "Nursery", "ShadowedError", "request_fork"]
+__all__ = ["BOOT", "Nursery", "ShadowedError", "answer_of", "request_fork"]
 
 BOOT = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from {package} import launch; "
@@ -34,8 +34,8 @@ class ShadowedError(Exception):
 
 
 def request_fork(
-    zygote: str, order: Order, uid: int, descriptors: tuple[int, ...]
-) -> tuple[socket.socket, dict[str, Any]]:
+    zygote: str, order: Order | None, uid: int, descriptors: tuple[int, ...]
+) -> socket.socket:
     """Ask the preloaded interpreter for a copy of itself that becomes a script.
 
     Parameters
@@ -43,17 +43,37 @@ def request_fork(
     zygote
         Address of its socket.
     order
-        The run.
+        The run; None: the copy is told later.
     uid
         Who the script will be.
     descriptors
-        Where the script writes to, and for a cell of its own that cell's first process.
+        Where the script writes to; and for a cell of its own that cell's first process, and
+        a connection that will bring the order and take the copy's answer.
 
     Returns
     -------
-    tuple
-        A connection that will bring the script's wait status, and what the script said
-        when it was ready.
+    socket.socket
+        A connection that will bring the script's wait status, and before that the copy's
+        answer if it has no connection of its own.
+
+    Raises
+    ------
+    PreparationError
+        There is no preloaded interpreter.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(zygote)
+        asked = {"order": None if order is None else vars(order), "uid": uid}
+        wire.send(connection, asked, descriptors)
+    except ConnectionError as error:
+        connection.close()
+        raise PreparationError("the preloaded interpreter died") from error
+    return connection
+
+
+def answer_of(copy: socket.socket) -> dict[str, Any]:
+    """Return what a copy of the interpreter says when it is about to become the script.
 
     Raises
     ------
@@ -62,18 +82,15 @@ def request_fork(
     ShadowedError
         The script must be started cold.
     """
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connection.connect(zygote)
-        wire.send(connection, {"order": vars(order), "uid": uid}, descriptors)
-        answer, _ = wire.receive(connection)
+        answer, _ = wire.receive(copy)
     except ConnectionError as error:
-        connection.close()
         raise PreparationError("the preloaded interpreter died") from error
-    if answer.get("fault") or answer.get("shadowed"):
-        connection.close()
-        raise ShadowedError if answer.get("shadowed") else PreparationError(answer["fault"])
-    return connection, answer
+    if answer.get("shadowed"):
+        raise ShadowedError
+    if answer.get("fault"):
+        raise PreparationError(answer["fault"])
+    return dict(answer)
 
 
 class Nursery:

@@ -12,7 +12,7 @@ import time
 import types
 from typing import NoReturn
 
-__all__ = ["OWN_MODULES", "become", "forget_for_all", "forget_for_one"]
+__all__ = ["OWN_MODULES", "become", "forget_early", "forget_for_all", "forget_late"]
 
 OWN_MODULES = __name__.partition(".")[0]
 """Name of the package these modules are in, here."""
@@ -39,21 +39,25 @@ def forget_for_all() -> None:
         linecache.clearcache()
 
 
-def forget_for_one(
-    environment: dict[str, str], python: str, script: str, own_modules: list[str]
-) -> None:
-    """Undo, after the fork, what a script would not find in an interpreter of its own.
+def forget_early() -> None:
+    """Undo, after the fork, what a script would not find and no order is needed for.
 
     Whatever this touches is a page to copy: it must not go through all modules, say.
     """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    _reseed()
+
+
+def forget_late(
+    environment: dict[str, str], python: str, script: str, own_modules: list[str]
+) -> None:
+    """Undo the rest, in the script's working folder."""
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.set_wakeup_fd(-1)
     sys.argv[:] = [script]
     sys.orig_argv[:] = [python, script]
-    _reseed()
     _forget_folders()
     for name in own_modules:
         del sys.modules[name]

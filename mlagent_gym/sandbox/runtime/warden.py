@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from . import processes, wire
-from .cells import Cell, PreparationError
+from .cells import Cell, Preparation, PreparationError
 from .memory import Meter
 from .orders import Order, Report
 from .output import HeadAndTail
@@ -35,43 +35,52 @@ class _Stop(Exception):  # noqa: N818 - an end, not an error
         self.reason = reason
 
 
-def serve(
-    connection: socket.socket,
-    order: Order,
-    make_cell: Callable[[Order, int], Cell],
-    *,
-    queued_s: float,
-) -> None:
-    """Carry out an order, and report.
+def serve(control: socket.socket, prepare: Callable[[int], Preparation]) -> None:
+    """Prepare a cell, wait for an order, carry it out, and report.
 
     Parameters
     ----------
-    connection
-        To the client; when it breaks, the run ends.
-    order
-        The run.
-    make_cell
-        Starts an order's script, writing to a descriptor.
-    queued_s
-        How long the run has waited for its turn.
+    control
+        Brings an `Order`, how long it has waited, and a connection to the client; when that
+        one breaks, the run ends. When `control` breaks before, nothing is run.
+    prepare
+        Makes all of a cell that does not depend on the order, whose script will write to a
+        descriptor.
     """
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    trouble = ""
     try:
-        wire.send(connection, {"queued_s": queued_s})
+        prepared = prepare(writing)
+    except (PreparationError, OSError) as error:
+        prepared, trouble = None, _said(error)
+    guards = [control.fileno(), *(prepared.guards if prepared else ())]
+    broken = control.fileno() not in select.select(guards, [], [])[0]
+    if broken:  # the preloaded interpreter has died, say; another cell will be made
+        return
+    try:
+        message, (client, *_) = wire.receive(control)
     except wire.ClosedError:
         return
-    reading, writing = os.pipe2(os.O_CLOEXEC)
+    connection = socket.socket(fileno=client)
+    order = Order(**message["order"])
+    cell: Cell | None = None
     try:
-        cell = make_cell(order, writing)
-    except (PreparationError, OSError) as error:
-        traceback.print_exc()
-        _reply(connection, Report(fault=str(error)))
-        return
-    os.close(writing)
-    try:
+        wire.send(connection, {"queued_s": message["queued_s"]})
+        if prepared is None:
+            raise PreparationError(trouble)
+        cell = prepared.begin(order)
+        os.close(writing)
         report = watch(order, cell, reading, connection)
+    except wire.ClosedError:
+        return
     except (PreparationError, OSError) as error:
-        report = Report(fault=str(error))
+        report = Report(fault=_said(error))
     _reply(connection, report, cell)
+
+
+def _said(error: BaseException) -> str:
+    traceback.print_exc()
+    return str(error).strip()
 
 
 def _reply(connection: socket.socket, report: Report, cell: Cell | None = None) -> None:

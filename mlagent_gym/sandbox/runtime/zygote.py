@@ -29,7 +29,7 @@ __all__ = ["serve"]
 
 _MOST_FORKS = 5000
 _END_WITHIN_S = 20.0
-_CELL = system.NEW_MOUNTS | system.NEW_NETWORK | system.NEW_IPC | system.NEW_HOSTNAME
+_CELL_BUT_MOUNTS = system.NEW_NETWORK | system.NEW_IPC | system.NEW_HOSTNAME
 
 
 @dataclass(frozen=True)
@@ -134,27 +134,29 @@ def _take(
     children: dict[int, socket.socket],
     past: _Past,
 ) -> None:
-    """Fork a script as one message asks for."""
+    """Fork a script, or one that waits for its order, as one message asks for."""
     connection.settimeout(10)
     try:
         message, descriptors = wire.receive(connection)
     except (wire.ClosedError, TimeoutError):
         connection.close()
         return
-    order = Order(**message["order"])
-    output = descriptors[0]
-    init = descriptors[1] if len(descriptors) > 1 else None
+    output, *cell = descriptors
+    order = None if message["order"] is None else Order(**message["order"])
     try:
-        if _shadows(order.workspace, past.names) or (order.devices and past.touched_gpu):
+        if order is not None and _starts_cold(order, past):
             wire.send(connection, {"shadowed": True})
             connection.close()
             return
-        if init is not None:
-            system.setns(init, system.NEW_PROCESSES)
+        if cell:
+            system.setns(cell[0], system.NEW_PROCESSES)
         child = os.fork()
         if child == 0:
-            _be_script(order, message["uid"], connection, output, init, past)
-        if init is not None:
+            if order is None:
+                init, telling = cell
+                _be_spare(message["uid"], connection, output, init, telling, past)
+            _be_script(order, message["uid"], connection, output, past)
+        if cell:
             system.setns(past.processes, system.NEW_PROCESSES)
         children[child] = connection
     except (OSError, wire.ClosedError) as error:
@@ -164,6 +166,11 @@ def _take(
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _starts_cold(order: Order, past: _Past) -> bool:
+    """Whether a copy of us would not do what a new interpreter does."""
+    return _shadows(order.workspace, past.names) or (bool(order.devices) and past.touched_gpu)
 
 
 def _shadows(workspace: str, names: frozenset[str]) -> bool:
@@ -211,32 +218,84 @@ def _end_strangers(children: Mapping[int, object]) -> bool:
 
 
 def _be_script(
-    order: Order, uid: int, connection: socket.socket, output: int, init: int | None, past: _Past
+    order: Order, uid: int, connection: socket.socket, output: int, past: _Past
 ) -> NoReturn:
-    """Become the script, in the cell whose first process is `init` if it has one."""
+    """Become the script."""
     try:
-        os.setsid()
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for source, target in ((nothing, 0), (output, 1), (output, 2)):
-            os.dup2(source, target)
-        kept = sorted({connection.fileno(), connection.fileno() if init is None else init})
-        for low, high in itertools.pairwise((2, *kept, 2**20)):
-            os.closerange(low + 1, high)
-        if init is not None:
-            system.setns(init, _CELL)
-            os.close(init)
-            os.chdir(view.WORKSPACE)
-            confinement.confine_in_namespaces(order, uid)()
-        else:
-            system.prctl(system.SUBREAPER, 1)
-            os.chdir(order.workspace)
-            setting = past.setting
-            confinement.confine_by_landlock(order, uid, setting.visible, setting.hidden)()
-        script.forget_for_one(order.environment, order.python, order.script, past.own_modules)
-        wire.send(connection, {"pid": os.getpid(), "inherited_bytes": past.memory_bytes})
-        connection.close()
+        _leave_interpreter(output, {connection.fileno()})
+        script.forget_early()
+        system.prctl(system.SUBREAPER, 1)
+        os.chdir(order.workspace)
+        setting = past.setting
+        confinement.confine_by_landlock(order, uid, setting.visible, setting.hidden)()
+        script.forget_late(order.environment, order.python, order.script, past.own_modules)
+        _say_ready(connection, past)
     except BaseException:
-        with contextlib.suppress(wire.ClosedError):
-            wire.send(connection, {"fault": traceback.format_exc()})
-        os._exit(1)
+        _fail(connection)
     script.become(order.script, past.path)
+
+
+def _be_spare(
+    uid: int, connection: socket.socket, output: int, init: int, telling: int, past: _Past
+) -> NoReturn:
+    """Get as ready as can be without an order, wait for one, and become its script.
+
+    Parameters
+    ----------
+    uid
+        Who the script will be.
+    connection
+        Only the interpreter's: closed here.
+    output
+        Where the script writes to.
+    init
+        First process of the cell.
+    telling
+        Brings the order and takes our answer.
+    past
+        What the interpreter has noted.
+    """
+    warden = socket.socket(fileno=telling)
+    try:
+        connection.close()
+        _leave_interpreter(output, {init, telling})
+        system.setns(init, _CELL_BUT_MOUNTS)
+        script.forget_early()
+        try:
+            message, _ = wire.receive(warden)
+        except wire.ClosedError:
+            os._exit(0)
+        order = Order(**message)
+        if _starts_cold(order, past):
+            wire.send(warden, {"shadowed": True})
+            os._exit(0)
+        system.setns(init, system.NEW_MOUNTS)
+        os.close(init)
+        os.chdir(view.WORKSPACE)
+        confinement.confine_in_namespaces(order, uid)()
+        script.forget_late(order.environment, order.python, order.script, past.own_modules)
+        _say_ready(warden, past)
+    except BaseException:
+        _fail(warden)
+    script.become(order.script, past.path)
+
+
+def _leave_interpreter(output: int, kept: set[int]) -> None:
+    """Take leave of the session and of all descriptors but the script's own and `kept`."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    for low, high in itertools.pairwise((2, *sorted(kept), 2**20)):
+        os.closerange(low + 1, high)
+
+
+def _say_ready(connection: socket.socket, past: _Past) -> None:
+    wire.send(connection, {"pid": os.getpid(), "inherited_bytes": past.memory_bytes})
+    connection.close()
+
+
+def _fail(connection: socket.socket) -> NoReturn:
+    with contextlib.suppress(wire.ClosedError):
+        wire.send(connection, {"fault": traceback.format_exc()})
+    os._exit(1)
