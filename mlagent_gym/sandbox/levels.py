@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,8 +20,17 @@ from mlagent_gym.executor import Limits
 from mlagent_gym.sandbox.broker_client import runtime_folder
 from mlagent_gym.sandbox.executor import SandboxExecutor
 from mlagent_gym.sandbox.runtime import landlock
+from mlagent_gym.sandbox.visible import interpreter_folders
 
-__all__ = ["LEVELS", "Layer", "Level", "best_level", "layers", "trouble_with"]
+__all__ = [
+    "LEVELS",
+    "Layer",
+    "Level",
+    "best_level",
+    "closed_to_scripts",
+    "layers",
+    "trouble_with",
+]
 
 _LIMITS = Limits(wall_s=20, memory_mb=512, processes=16, disk_mb=8, files=100)
 
@@ -123,6 +133,20 @@ def best_level() -> str:
     )
 
 
+def closed_to_scripts() -> str:
+    """Return a folder above the interpreter that root's scripts may not enter; empty if none.
+
+    Level "ns" does not mind: its scripts have a tree of mounts of their own.
+    """
+    if os.getuid() != 0:
+        return ""
+    for place in map(Path, interpreter_folders()):
+        for folder in (*reversed(place.parents), place):
+            if folder.exists() and not folder.stat().st_mode & stat.S_IXOTH:
+                return str(folder)
+    return ""
+
+
 @dataclass(frozen=True)
 class Layer:
     """One of the machine's means to confine, and whether it is there."""
@@ -166,6 +190,11 @@ def _try(level: str) -> str:
         return "only Linux can confine scripts."
     if level == "landlock" and landlock.abi() < 6:
         return f"the kernel offers Landlock {landlock.abi()}, at least 6 is needed."
+    if level == "landlock" and (closed := closed_to_scripts()):
+        return (
+            f"root's scripts run as another user, who may not enter {closed}, where the "
+            f"interpreter is: run chmod o+x {closed}, or install the project elsewhere."
+        )
     with _bait() as (folder, script):
         executor = SandboxExecutor(level, warm=False)
         try:

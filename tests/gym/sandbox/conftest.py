@@ -20,6 +20,7 @@ import mlagent_gym
 from mlagent_gym.workspace import Workspace
 
 ATTACKS = Path(__file__).parent / "attacks"
+BEGUN = "the attack begins"
 _SHM_KEY_BASE = 0x4D4C0000
 
 
@@ -34,8 +35,9 @@ class Victim:
 
     def prepare(self, attack: str) -> None:
         """Put an attack into the workspace as its script."""
-        for name, path in (("train.py", f"{attack}.py"), ("breach.py", "breach.py")):
-            self.workspace.write(name, (ATTACKS / path).read_bytes())
+        code = (ATTACKS / f"{attack}.py").read_bytes()
+        self.workspace.write("train.py", f"print({BEGUN!r}, flush=True)\n".encode() + code)
+        self.workspace.write("breach.py", (ATTACKS / "breach.py").read_bytes())
         self.workspace.write("victim.json", json.dumps(self.facts).encode())
 
     def left_behind(self) -> list[str]:
@@ -53,6 +55,7 @@ class Victim:
 
 @pytest.fixture
 def victim(tmp_path: Path) -> Iterator[Victim]:
+    _let_others_through(tmp_path)
     word = f"secret-{os.urandom(8).hex()}"
     for folder in ("private", "home", "other/work", "data"):
         (tmp_path / folder).mkdir(parents=True)
@@ -106,6 +109,14 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
     shm.unlink()
     libc.shmdt(ctypes.c_void_p(address))
     libc.shmctl(segment, 0, None)
+
+
+def _let_others_through(folder: Path) -> None:
+    """Let root's scripts, which are another user, get to a folder: no mode shall hold them."""
+    for each in (folder, *folder.parents):
+        if each.stat().st_mode & 0o001:
+            return
+        each.chmod(each.stat().st_mode | 0o011)
 
 
 def _listening(family: int, kind: int, address: Any) -> socket.socket:

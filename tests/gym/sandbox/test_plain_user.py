@@ -1,4 +1,8 @@
-"""Where the tests run as root, the attacks are also held for a user who has no rights at all."""
+"""Where the tests run as root, the attacks are also held for a user who has no rights at all.
+
+And where root's checkout lies in a folder that others may not enter, level "landlock" is tried
+in a mount namespace where they may.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,13 @@ from pathlib import Path
 
 import pytest
 
+from mlagent_gym.sandbox.levels import closed_to_scripts
+
 _NOBODY = 65534
 
-# Run as root in a mount namespace: shows a plain user the folders this test needs, though
-# they may be below a home only root may enter; then becomes that user.
-_BECOME_NOBODY = """
+# Run as root in a mount namespace: shows any user the folders this test needs, though they
+# may be below a home only root may enter; then becomes the user that is asked for.
+_LET_IN = """
 import json, os, sys, tempfile
 from mlagent_gym.sandbox.runtime import mounts, system
 needed, command, environment, uid = json.loads(sys.argv[1])
@@ -52,7 +58,7 @@ os.execve(command[0], command, environment)
 @pytest.fixture
 def home() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="mlagent-nobody-", dir="/tmp"))
-    os.chown(made, _NOBODY, _NOBODY)
+    made.chmod(0o755)
     yield made
     shutil.rmtree(made)
 
@@ -60,18 +66,38 @@ def home() -> Iterator[Path]:
 @pytest.mark.skipif(os.getuid() != 0, reason="the tests beside this one run as a plain user")
 @pytest.mark.parametrize("way", ["warm", "landlock"])
 def test_a_plain_user_holds_every_attack(way: str, home: Path) -> None:
+    os.chown(home, _NOBODY, _NOBODY)
+    assert _passed(home, _NOBODY, "test_attacks.py", f"is_held and {way}") == _attacks()
+
+
+@pytest.mark.skipif(not closed_to_scripts(), reason="the tests beside this one try it")
+def test_root_holds_every_attack_where_others_may_not_enter(home: Path) -> None:
+    assert _passed(home, 0, "test_attacks.py", "is_held and landlock") == _attacks()
+
+
+@pytest.mark.skipif(not closed_to_scripts(), reason="the tests beside this one try it")
+def test_root_gives_devices_where_others_may_not_enter(home: Path) -> None:
+    assert _passed(home, 0, "test_gpus.py", "landlock") == 3
+
+
+def _attacks() -> int:
+    return len(list((Path(__file__).parent / "attacks").glob("*.py"))) - 1
+
+
+def _passed(home: Path, uid: int, file: str, keyword: str) -> int:
+    """Run some of the tests beside this one as a user; return how many passed, if all did."""
     here = Path(__file__).parent
     needed = {sys.prefix, sys.base_prefix, str(here.parents[2])}
-    command = [sys.executable, "-m", "pytest", str(here / "test_attacks.py"), "-q"]
-    command += ["-k", f"is_held and {way}", "-p", "no:cacheprovider", "--basetemp", str(home / "t")]
+    command = [sys.executable, "-m", "pytest", str(here / file), "-q", "-k", keyword]
+    command += ["-p", "no:cacheprovider", "--basetemp", str(home / "t")]
     environment = {"PATH": os.defpath, "HOME": str(home), "TMPDIR": str(home)}
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(here.parents[2])}
     done = subprocess.run(
         [
             sys.executable,
             "-c",
-            _BECOME_NOBODY,
-            json.dumps([sorted(needed), command, environment, _NOBODY]),
+            _LET_IN,
+            json.dumps([sorted(needed), command, environment, uid]),
         ],
         cwd=here.parents[2],
         env={**os.environ, "PYTHONPATH": str(here.parents[2])},
@@ -81,7 +107,7 @@ def test_a_plain_user_holds_every_attack(way: str, home: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-12000:] + done.stderr[-2000:]
     passed = re.search(r"(\d+) passed", done.stdout)
-    assert passed is not None, done.stdout
     if "skipped" in done.stdout:
-        pytest.skip(f"this kernel has no level {way} for a plain user")
-    assert int(passed.group(1)) == len(list((here / "attacks").glob("*.py"))) - 1
+        pytest.skip("this kernel has no such level for this user")
+    assert passed is not None, done.stdout
+    return int(passed.group(1))
