@@ -1,12 +1,14 @@
 """Run thousands of well and badly behaved scripts, and look for what is left: a soak test.
 
 ``python -m benchmarks.soak`` exits with 1 if a run ended as it should not, or if processes,
-descriptors, mounts or temporary files are left when all runs are over.
+descriptors, mounts, temporary files, shared memory or control groups are left when all runs are
+over, or if the sandbox's memory has grown.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import tempfile
@@ -29,7 +31,10 @@ from mlagent_gym.executor import Executor, Limits, RunStatus
 from mlagent_gym.sandbox import make_executor
 from mlagent_gym.workspace import Workspace
 
-LIMITS = Limits(wall_s=1.5, memory_mb=200, processes=24, disk_mb=16, files=200, output_kb=64)
+LIMITS = Limits(wall_s=1.0, memory_mb=128, processes=16, disk_mb=16, files=200, output_kb=64)
+WARM_UP = 40
+GROWTH_MB = 16.0
+"""What the broker may grow by: Python's own arenas settle during the first hundreds of runs."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +51,19 @@ def _kind(script: str, weight: int, *ends: RunStatus) -> Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "ok": _kind("open('submission.csv', 'w').write('id,y')", 60, RunStatus.OK),
-    "error": _kind("1 / 0", 15, RunStatus.ERROR),
+    "ok": _kind("open('submission.csv', 'w').write('id,y')", 64, RunStatus.OK),
+    "error": _kind("1 / 0", 16, RunStatus.ERROR),
     "crash": _kind("import ctypes; ctypes.string_at(0)", 8, RunStatus.KILLED),
     "timeout": _kind("while True: pass", 2, RunStatus.TIMEOUT),
     "out of memory": _kind(
         "import time\nx = []\nwhile True: x.append(b'x' * 2**24); time.sleep(.005)",
-        4,
+        2,
         RunStatus.OUT_OF_MEMORY,
         RunStatus.TIMEOUT,  # on a busy machine it may not get that far
     ),
     "fork bomb": _kind(
         "import os\nwhile True: os.fork()",
-        4,
+        2,
         RunStatus.ERROR,
         RunStatus.KILLED,
         RunStatus.OUT_OF_MEMORY,
@@ -72,11 +77,12 @@ KINDS: Mapping[str, Kind] = {
         "    if os.fork() == 0: time.sleep(600)\n"
         "    os._exit(0)\n"
         "os.wait()",
-        4,
+        3,
         RunStatus.OK,
     ),
-    "flood": _kind("while True: print('x' * 1000)", 3, RunStatus.OUTPUT_LIMIT),
-    "full disk": _kind("open('big', 'wb').write(bytes(2**25))", 3, RunStatus.DISK_LIMIT),
+    "shared memory": _kind("open('/dev/shm/left', 'wb').write(bytes(2**20))", 1, RunStatus.OK),
+    "flood": _kind("while True: print('x' * 1000)", 1, RunStatus.OUTPUT_LIMIT),
+    "full disk": _kind("open('big', 'wb').write(bytes(2**25))", 1, RunStatus.DISK_LIMIT),
 }
 
 
@@ -85,6 +91,9 @@ def main(
     jobs: Annotated[int, typer.Option(help="How many at a time.")] = os.cpu_count() or 1,
     executor: Annotated[str, typer.Option(help="Name for `make_executor`.")] = "auto",
     seed: Annotated[int, typer.Option(help="Fixes which scripts are run.")] = 0,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Where to write the findings as JSON.")
+    ] = None,
 ) -> None:
     """Run the scripts and report how they ended and what is left."""
     names = random.Random(seed).choices(
@@ -95,13 +104,13 @@ def main(
         os.environ.pop("XDG_RUNTIME_DIR", None)
         tempfile.tempdir = top
         made = stack.enter_context(closing(make_executor(executor)))
-        _all(made, Path(top), names[:20], jobs, "warming up")
-        time.sleep(2)  # until the last of these has been buried
-        before = _standing(top)
+        _all(made, Path(top), names[:WARM_UP], jobs, "warming up")
+        before, before_mb = _at_rest(top), _broker_mb(top)
         started = time.perf_counter()
         endings = _all(made, Path(top), names, jobs, "running")
         seconds = time.perf_counter() - started
         after = _settled(top, before)
+        grown_mb = _broker_mb(top) - before_mb
     wrong = {end: n for end, n in endings.items() if end[1] not in KINDS[end[0]].ends}
     table = Table("script", "ended", "runs", title=f"{runs} runs in {seconds:.0f} s")
     for (name, status), count in sorted(endings.items()):
@@ -109,8 +118,29 @@ def main(
     left = Table("what", "before", "after")
     for what in before:
         left.add_row(what, str(before[what]), str(after[what]))
+    left.add_row("broker's memory, MB", f"{before_mb:.1f}", f"{before_mb + grown_mb:.1f}")
+    more = [what for what in before if after[what] > before[what]]
+    if grown_mb > GROWTH_MB:
+        more.append("broker's memory")
+    clean = not wrong and not more
     Console().print(table, left)
-    if wrong or any(after[what] > before[what] for what in before):
+    if clean:
+        typer.echo(f"Clean: {runs} runs left nothing.")
+    else:
+        found_left = ", ".join(more) or "nothing"
+        typer.echo(f"NOT CLEAN: {sum(wrong.values())} runs ended wrong; left: {found_left}.")
+    if json_path is not None:
+        found = {
+            "runs": runs,
+            "seconds": seconds,
+            "clean": clean,
+            "endings": [[*end, count] for end, count in sorted(endings.items())],
+            "before": before,
+            "after": after,
+            "broker_grown_mb": grown_mb,
+        }
+        json_path.write_text(json.dumps(found, indent=2))
+    if not clean:
         raise typer.Exit(1)
 
 
@@ -132,18 +162,44 @@ def _all(
 
 def _standing(top: str) -> dict[str, int]:
     """Return counts of what a run could leave on the machine."""
-    ours = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if any(top in word for word in process.info["cmdline"] or ())
-    ]
+    ours = _ours(top)
     return {
         "processes of the sandbox": len(ours),
         "descriptors of the sandbox": sum(map(_descriptors, ours)),
         "descriptors of this process": psutil.Process().num_fds(),
-        "mounts": sum(_lines(f"/proc/{process.pid}/mounts") for process in ours),
+        "mounts of the sandbox": sum(_lines(f"/proc/{process.pid}/mounts") for process in ours),
         "temporary files": len(list(Path(top).rglob("*"))),
+        "shared memory files": len(list(Path("/dev/shm").glob("left*"))),
+        "control groups": _control_groups(),
     }
+
+
+def _ours(top: str) -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any(top in word for word in process.info["cmdline"] or ())
+    ]
+
+
+def _broker_mb(top: str) -> float:
+    """Return the memory of the oldest of our processes, which forks all the others."""
+    oldest = min(_ours(top), key=lambda process: process.create_time())
+    return float(oldest.memory_info().rss / 2**20)
+
+
+def _control_groups() -> int:
+    """Count those of ours: others make and remove theirs meanwhile."""
+    return sum(1 for _ in Path("/sys/fs/cgroup").rglob("mlagent-*"))
+
+
+def _at_rest(top: str) -> dict[str, int]:
+    """Return the counts once they have stayed the same for a while."""
+    before: dict[str, int] = {}
+    while (now := _standing(top)) != before:
+        before = now
+        time.sleep(2)
+    return before
 
 
 def _settled(top: str, before: dict[str, int]) -> dict[str, int]:
