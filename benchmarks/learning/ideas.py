@@ -2,8 +2,7 @@
 
 The tiny policy reads the script's knobs and nothing else of it, so only an idea about a knob
 can be read off its prompt. `diverse` has one or more for every knob: switches are turned
-over, numbers multiplied, and whatever else the task's bank sets a knob to. `single` has one
-idea for each task.
+over, numbers multiplied, and whatever else the task's bank sets a knob to.
 
 An edit is written so that little has to be copied: ``DEPTH = `` becomes ``DEPTH = 2 * ``,
 ``CLIP = `` becomes ``CLIP = not ``, ``MODEL = `` becomes ``MODEL = "forest" or ``. The value that
@@ -15,7 +14,7 @@ from __future__ import annotations
 from benchmarks.learning.knobs import Knob, find_knobs
 from mlagent_gym.tasks import Edit, Idea, load_ideas, load_task
 
-__all__ = ["diverse", "single"]
+__all__ = ["diverse"]
 
 _FACTORS_OF_COUNTS = ("2", "4")
 _FACTORS_OF_REALS = ("0.1", "0.3", "3", "10")
@@ -36,11 +35,6 @@ def diverse(task_id: str) -> tuple[Idea, ...]:
                 replace = f"{search}{prefix} "
                 ideas[replace] = Idea(replace, _THOUGHT, (Edit(search, replace),))
     return tuple(ideas.values())
-
-
-def single(task_id: str) -> tuple[Idea, ...]:
-    """Return the first idea of `diverse` alone."""
-    return diverse(task_id)[:1]
 
 
 def _values(lines: set[str]) -> dict[str, list[str]]:

@@ -71,11 +71,9 @@ QUICK = Size(trajectories=4, examples=2_400, updates=3, states=32, turns=4, epis
 
 def expert_config(ideas: str, size: Size) -> Config:
     """Return the configuration that an expert's trajectories are collected with."""
-    single = ideas == "single"
     return _load(
         f"collect.trajectories_per_task={size.trajectories}",
-        f"collect.ideas_from=benchmarks.learning.ideas:{ideas}",
-        *(["collect.ideas=[1, 1]"] if single else []),
+        *(["collect.ideas_per_task=1"] if ideas == "single" else []),
     )
 
 

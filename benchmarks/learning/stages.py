@@ -27,14 +27,14 @@ from benchmarks.learning.knobs import Knob, find_knobs
 from benchmarks.learning.plan import ARMS, Arm, Size, arm_config, expert_config
 from benchmarks.learning.probe import probe
 from benchmarks.learning.renaming import renamed
-from mlagent_gym import load_task
+from mlagent_gym import build_pool, load_task
 from mlagent_train.collect import collect
 from mlagent_train.evaluate import evaluate
-from mlagent_train.files import read_jsonl, write_jsonl
+from mlagent_train.files import write_jsonl
 from mlagent_train.ppo import ppo
 from mlagent_train.run import Run, open_run
 from mlagent_train.sft import sft
-from mlagent_train.trajectories import read_trajectories
+from mlagent_train.trajectories import pooled_states, read_trajectories
 
 __all__ = ["STAGES", "Bench", "Work", "works"]
 
@@ -110,15 +110,19 @@ def _collect(bench: Bench, ideas: str, console: Console) -> None:
 def _warm_start(bench: Bench, arm: Arm, seed: int, console: Console) -> None:
     """Lay out an arm's run folder and fine-tune its start model, unless it shares one."""
     run = bench.run(arm, seed)
-    pool = bench.folder / "expert-diverse"
+    expert = bench.folder / "expert-diverse"
     open_run(run.config, run.folder)
-    _link(pool / "store", run.store)
-    _copy(pool / "collect" / "summary.json", run.folder / "collect" / "summary.json")
-    states = list(read_jsonl(pool / "collect" / "states.jsonl"))
-    if arm.mode == "episode":  # an episode begins at the starter
-        states = [state for state in states if "\nSteps:\n" not in state["messages"][-1]["content"]]
+    _link(expert / "store", run.store)
+    _copy(expert / "collect" / "summary.json", run.folder / "collect" / "summary.json")
     if not run.states.exists():
-        write_jsonl(run.states, states)
+        build_pool(
+            sorted((expert / "collect" / "trajectories").glob("*.jsonl")),
+            run.states,
+            steps=(0, 0) if arm.mode == "episode" else None,  # an episode begins at the starter
+            keep_messages=True,
+            repeats=True,
+            held_out=run.held_in,
+        )
     first = bench.run(ARMS["diverse"], seed)
     if arm.shares_start:
         _copy(first.sft_model, run.sft_model)
@@ -127,9 +131,14 @@ def _warm_start(bench: Bench, arm: Arm, seed: int, console: Console) -> None:
     if arm.name != "diverse":  # the same tokenizer and the same weights to begin with
         _copy(first.initial_model, run.initial_model)
     if arm.ideas is not None:
-        if not (run.trajectories / "steps.jsonl").exists():
-            expert = bench.folder / f"expert-{arm.ideas}" / "collect" / "trajectories"
-            write_jsonl(run.trajectories / "steps.jsonl", _examples(run, expert, bench.size, seed))
+        if not run.sft_data.exists():
+            shown = bench.folder / f"expert-{arm.ideas}" / "collect" / "trajectories"
+            rows = _examples(run, shown, bench.size, seed)
+            write_jsonl(run.trajectories / "steps.jsonl", rows)  # what the tokenizer is made from
+            chats = (
+                [*row["messages"], {"role": "assistant", "content": row["reply"]}] for row in rows
+            )
+            write_jsonl(run.sft_data, ({"messages": chat} for chat in chats))
         sft(run, console)
 
 
@@ -137,7 +146,7 @@ def _examples(run: Run, expert: Path, size: Size, seed: int) -> list[dict[str, A
     """Return the expert's valid steps and renamed ones, `size.examples` in all, shuffled."""
     rng = random.Random(f"examples/{seed}")
     rows = [row for one in read_trajectories(expert) for row in one if row["info"]["valid"]]
-    rows = [{key: row[key] for key in ("task", "messages", "reply", "info")} for row in rows]
+    rows = [{key: row[key] for key in ("task", "messages", "reply")} for row in rows]
     knobs = {task: _knobs_of(task) for task in run.held_in}
     words = sorted({word.lower() for row in rows for word in _WORD.findall(str(row["messages"]))})
     others = {task: [k for t, ks in knobs.items() if t != task for k in ks] for task in knobs}
@@ -166,7 +175,7 @@ def _probe(bench: Bench, run: Run, model: str, name: str, seed: int, console: Co
     first = bench.run(ARMS["diverse"], seed)
     before = read_trajectories(first.folder / "evaluate" / "before")
     unseen = [row for one in before for row in one if row["task"] in run.held_out]
-    seen = list(read_jsonl(first.states))
+    seen = list(pooled_states(first.states, run.env_id))
     probe(path, model, {"held-in": seen, "held-out": unseen}, bench.size.probes, seed)
 
 
