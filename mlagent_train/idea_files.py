@@ -42,7 +42,7 @@ class IdeaSource:
         ConfigError
             None does.
         """
-        ideas = [idea for idea in self._all(task) if idea.edits]
+        ideas = tuple(idea for idea in self._all(task) if idea.edits)
         if not ideas:
             raise ConfigError(
                 f"The ideas for {task} are words without edits, which a scripted expert cannot "
