@@ -200,11 +200,10 @@ def _gpu_lines(folder: Path) -> dict[str, Lines]:
 
 def _evaluation_table(folder: Path) -> list[list[str]]:
     """Return a header and a row for each split and task; empty without evaluations."""
-    paths = sorted(
-        (path for path in (folder / "evaluate").glob("*.json") if ".plan" not in path.name),
-        key=lambda path: path.stat().st_mtime,
-    )
-    results = {path.stem: read_json(path) for path in paths}
+    paths = sorted((folder / "evaluate").glob("*.json"), key=lambda path: path.stat().st_mtime)
+    results = {
+        path.stem: result for path in paths if "splits" in (result := read_json(path))
+    }  # their jobs and plans lie beside them
     if not results:
         return []
     rows = [["whole episodes"]]

@@ -42,7 +42,9 @@ def tokenizer(tiny_model):
 def sample(cluster, toy, tokenizer, end_pool):
     """Run one sample against a pool with settings; return what OpenRLHF gets, and the engine."""
 
-    def run(replies, *, max_turns=1, max_length=4000, logprobs=None, count=1, **settings):
+    def run(
+        replies, *, max_turns=1, max_length=4000, logprobs=None, count=1, evaluate=None, **settings
+    ):
         from mlagent_train.rlhf.agent import AgentExecutor
 
         agent = AgentSettings(
@@ -61,6 +63,8 @@ def sample(cluster, toy, tokenizer, end_pool):
             "seed": 0,
             "tags": {"purpose": "train", "task": "alpha", "row": 0},
         }
+        if evaluate:
+            label |= {"evaluate": evaluate, "tags": {**label["tags"], "purpose": "evaluate"}}
         params = types.SimpleNamespace(logprobs=logprobs, max_tokens=None, min_tokens=0)
         results = [
             asyncio.run(
@@ -150,3 +154,54 @@ def test_logs_are_means_over_turns_and_sums_of_turns_and_gains():
     logs = log_values([good, lost])
     assert (logs["turns"], logs["gain"]) == (2.0, 0.25)
     assert (logs["valid"], logs["scored"], logs["fault"], logs["env_s"]) == (0.5, 0.5, 0.5, 1.0)
+
+
+def test_an_evaluated_episode_has_a_prompt_a_step_and_its_gain_as_reward(
+    sample, edit, tokenizer, tmp_path
+):
+    record = tmp_path / "rollouts.jsonl"
+    replies = [edit("LR = 0.1", "LR = 0.01"), "no action at all", edit("DEPTH = 2", "DEPTH = 5")]
+    result, engine = sample(
+        replies,
+        evaluate={"max_steps": 3, "max_prompt_tokens": 60},
+        record=str(record),
+    )
+    assert result["reward"] == result["scores"] == pytest.approx((0.7 - 0.5) / 0.5)
+    assert [len(tokens) for tokens, _ in engine.asked] == [
+        len(tokenizer(text=PROMPT, add_special_tokens=False)["input_ids"]),
+        60,
+        60,
+    ]
+    assert tokenizer.decode(engine.asked[2][0]).endswith("<|im_start|>assistant\n")
+    ((start, end),) = result["action_ranges"]
+    assert (start, end) == (60, len(result["observation_tokens"]))
+    assert result["prompt"] == PROMPT
+    rows = [json.loads(line) for line in record.read_text().splitlines()]
+    assert [(row["purpose"], row["turn"], row["update"]) for row in rows] == [
+        ("evaluate", turn, 0) for turn in range(3)
+    ]
+
+
+def test_an_evaluated_episode_ends_with_a_lost_step(sample, edit):
+    result, engine = sample(
+        [edit("LR = 0.1", "LR = 0.01")] * 2,
+        evaluate={"max_steps": 3, "max_prompt_tokens": 60},
+        env_kwargs={"fault": "raise"},
+    )
+    assert result["reward"] == 0.0
+    assert len(engine.asked) == 1
+
+
+def test_what_ran_and_which_action_it_was_are_logged():
+    from mlagent_train.rlhf.agent import LOG_KEYS, log_values
+
+    info = {"outcome": "failed", "gain": 0.0, "run_status": "disk_limit"}
+    steps = [
+        StepOutcome(StepResult([], 0.0, False, False, {**info, "action": name}, None))
+        for name in ("Edit Script (AI)", "Invalid")
+    ]
+    logs = log_values(steps)
+    assert (logs["run_limit"], logs["run_ok"], logs["failed"]) == (1.0, 0.0, 1.0)
+    assert (logs["action_edit_script_ai"], logs["action_invalid"]) == (0.5, 0.5)
+    assert set(logs) == set(LOG_KEYS)
+    assert len(LOG_KEYS) == len(set(LOG_KEYS))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlagent_train.checkpoints import repair_checkpoints
+from mlagent_train.checkpoints import exports, prune_exports, repair_checkpoints
 
 ROLES = ("_actor", "_critic")
 
@@ -68,3 +68,49 @@ def test_nothing_is_left_when_no_step_is_complete(roles, saved):
 def test_without_a_critic_the_actor_alone_counts(saved):
     root = saved(actor=([2], [4], "global_step4"))
     assert repair_checkpoints(root, ("_actor",)) == 2
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """Lay out exports by name; one whose name ends in ``-`` was cut before its tokenizer."""
+
+    def lay_out(*names):
+        for name in names:
+            folder = tmp_path / name.removesuffix("-")
+            folder.mkdir()
+            (folder / "model.safetensors").write_text("x")
+            if not name.endswith("-"):
+                (folder / "tokenizer_config.json").write_text("{}")
+                (folder / "tokenizer.json").write_text("{}")
+        return tmp_path
+
+    return lay_out
+
+
+def test_only_complete_exports_count(exported):
+    folder = exported(
+        "global_step10_hf",
+        "global_step2_hf",
+        "best_global_step10_hf",
+        "global_step12_hf-",
+        "_actor",
+    )
+    found = [(export.update, export.best) for export in exports(folder)]
+    assert found == [(2, False), (10, False), (10, True)]
+    assert exports(folder / "none") == []
+
+
+def test_the_newest_of_each_kind_are_kept(exported):
+    folder = exported(
+        *(f"global_step{n}_hf" for n in (1, 2, 10)),
+        *(f"best_global_step{n}_hf" for n in (1, 9, 10)),
+        "global_step11_hf-",
+    )
+    prune_exports(folder, keep=2)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "best_global_step10_hf",
+        "best_global_step9_hf",
+        "global_step10_hf",
+        "global_step11_hf",
+        "global_step2_hf",
+    ]

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from mlagent_train.metrics import read_updates, updates_table
-from mlagent_train.scalars import latest, read_scalars
+from mlagent_train.metrics import read_evaluations, read_updates, updates_table
+from mlagent_train.scalars import ScalarLog, latest, read_scalars
 
 
 @pytest.fixture
@@ -25,9 +25,21 @@ def log(tmp_path):
     return write
 
 
-def sample(update, process, reward, task="alpha"):
-    info = {"valid": True, "gain": 0.5} if reward is not None else None
-    return {"update": update, "process": process, "reward": reward, "task": task, "info": info}
+def sample(update, process, reward, task="alpha", **more):
+    info = {"valid": True, "gain": 0.5, "outcome": "scored", "action": "Edit Script"}
+    return {
+        "purpose": "train",
+        "update": update,
+        "process": process,
+        "reward": reward,
+        "task": task,
+        "info": info if reward is not None else None,
+        **more,
+    }
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def test_of_a_step_logged_twice_the_newer_counts(log):
@@ -53,16 +65,66 @@ def test_what_a_killed_process_did_for_an_update_made_again_does_not_count(log, 
         sample(2, "b", 0.5, task="beta"),
         sample(None, "b", 1.0),
     ]
-    record.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write(record, rows)
     first, second = read_updates(folder, record)
     assert first["tasks"]["alpha"]["reward"] == 0.0
-    assert second["tasks"]["alpha"] == {
-        "samples": 2,
-        "lost": 1,
-        "reward": 1.0,
-        "valid": 1.0,
-        "improved": 1.0,
-    }
+    alpha = second["tasks"]["alpha"]
+    assert (alpha["samples"], alpha["lost"], alpha["reward"]) == (2, 1, 1.0)
+    assert second["actions"]["Edit Script"]["samples"] == 2  # the lost step has no action
     assert second["tasks"]["beta"]["samples"] == 1
     assert second["rollout/reward_mean"] == pytest.approx(0.6)
     assert updates_table([first, second]).row_count == 2
+
+
+def test_scalars_are_read_on_as_the_files_grow(log, tmp_path):
+    reader = ScalarLog(tmp_path / "events")
+    assert reader.read() == {}
+    log({1: {"reward": 0.1}})
+    assert list(reader.read()) == [1]
+    log({2: {"reward": 0.2}})
+    assert reader.read()[2]["train/reward"] == pytest.approx(0.2)
+    assert list(reader.read()) == [1, 2]
+
+
+@pytest.fixture
+def evaluated(tmp_path):
+    """A folder with two whole evaluations and one that a kill cut short."""
+
+    def step(update, row, turn, gain, task, split):
+        more = {"purpose": "evaluate", "row": row, "turn": turn, "split": split}
+        step = sample(update, "a", 0.5, task, **more)
+        step["info"]["relative_gain"] = gain
+        return step
+
+    rows = [
+        step(update, *rest)
+        for update, gain in ((2, 0.1), (4, 0.3))
+        for rest in (
+            (0, 0, 0.0, "alpha", "held-in"),
+            (0, 1, gain, "alpha", "held-in"),
+            (1, 0, -gain, "beta", "held-out"),
+        )
+    ]
+    rows.append(step(6, 0, 0, 0.9, "alpha", "held-in"))
+    write(tmp_path / "rollouts.jsonl", rows)
+    write(tmp_path / "evaluation.jsonl", [{}, {}])
+    return tmp_path
+
+
+def test_an_evaluation_is_of_whole_episodes_by_split_and_task(evaluated):
+    results = read_evaluations(evaluated)
+    assert list(results) == [2, 4]  # a part of an evaluation is none
+    assert results[4]["splits"]["held-in"]["relative_gain"] == pytest.approx(0.3)
+    assert results[4]["splits"]["held-out"]["relative_gain"] == pytest.approx(-0.3)
+    assert results[2]["tasks"]["alpha"]["episodes"] == 1
+
+
+def test_an_evaluation_stands_in_the_row_of_its_update(evaluated, log):
+    events = log({1: {"kl": 0.0}, 2: {"kl": 0.1}})
+    first, second = read_updates(events, evaluated / "rollouts.jsonl", read_evaluations(evaluated))
+    assert "evaluation" not in first
+    assert set(second["evaluation"]["splits"]) == {"held-in", "held-out"}
+
+
+def test_without_evaluation_rows_there_are_no_evaluations(tmp_path):
+    assert read_evaluations(tmp_path) == {}
