@@ -86,7 +86,7 @@ class RandomAction:
         if drawn == 3:
             return render("Undo Edit Script", {"script_name": MAIN_SCRIPT})
         if drawn == 4:
-            return render("Copy File", {"source": MAIN_SCRIPT, "destination": "copy.py"})
+            return render("Copy File", {"source": MAIN_SCRIPT, "destination": "train_copy.py"})
         return _try(self._random.choice(list(self._ideas)))
 
 

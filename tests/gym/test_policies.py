@@ -1,5 +1,8 @@
 """mlagent_gym.policies: scripted policies answer with valid actions, and the expert is one."""
 
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,3 +84,11 @@ def test_the_ideas_of_a_task_folder_are_the_default():
     expert = IdeaBankExpert()
     expert.start("house-price", seed=0)
     assert searched(expert.act("prompt", START)) is not None
+
+
+def test_copies_of_random_actions_hide_no_module_of_the_standard_library():
+    policy = RandomAction(bank)
+    policy.start("any", seed=0)
+    actions = [parse(policy.act("prompt", START)) for _ in range(100)]
+    names = {Path(a.destination).stem for a in actions if a.name == "Copy File"}
+    assert names and names.isdisjoint(sys.stdlib_module_names)
