@@ -186,4 +186,5 @@ def _scalars(info: Mapping[str, Any]) -> Info:
     }
     if (resources := info.get("resources")) is not None:
         scalars["seconds"] = float(resources.total_s)
+        scalars["cpu_s"] = float(resources.cpu_s)
     return scalars

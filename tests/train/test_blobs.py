@@ -1,5 +1,7 @@
 """mlagent_train.envs.blobs: states on nodes that do not see the run's store."""
 
+import asyncio
+import collections
 import json
 
 import gymnasium as gym
@@ -72,3 +74,36 @@ def test_a_worker_that_does_not_see_the_store_gets_and_gives_blobs(start, monkey
     same = EnvWorker({"store": str(folder)}, shared)
     again = same.run(StepRequest(f"MLAgent/{TASK}-v0", edit, answer.result.state), {})
     assert again.result.info["step"] == 2
+
+
+def test_the_pool_sends_blobs_to_workers_on_nodes_without_the_store(start, cluster, end_pool):
+    from mlagent_train.envs.settings import PoolSettings
+    from mlagent_train.envs.stepping import StepRequest
+    from mlagent_train.envs.workers import Crew
+
+    end_pool()
+    state, folder = start
+    look = mlagent_gym.render("List Files", {"dir_path": "."})
+
+    async def two_steps():
+        settings = PoolSettings(slots=1, env_kwargs={"store": str(folder)})
+        crew = Crew(settings, collections.Counter())
+        (folder / ".shared").write_text("what a node sees that has another folder here")
+        await crew.start()
+        assert [facts.sees_store for facts in crew.facts] == [False]
+        request = StepRequest(f"MLAgent/{TASK}-v0", look, state, keep_state=True)
+        first = await crew.run_on(await crew.take(), request)
+        request = StepRequest(f"MLAgent/{TASK}-v0", look, first.state, keep_state=True)
+        second = await crew.run_on(await crew.take(), request)
+        missing = StepRequest(
+            f"MLAgent/{TASK}-v0", look, {**second.state, "history": ["0" * 64]}, keep_state=True
+        )
+        lost = await crew.run_on(await crew.take(), missing)
+        crew.close()
+        return first, second, lost
+
+    first, second, lost = asyncio.run(two_steps())
+    assert (first.info["step"], second.info["step"]) == (1, 2)
+    assert mlagent_gym.State.from_dict(second.state).blobs <= set(Store(folder))
+    assert lost[0] == "raised"
+    assert "BlobMissingError" in lost[1]

@@ -1,0 +1,226 @@
+"""What environment steps cost the trainer: ``python -m benchmarks.training``.
+
+On a model and an environment that cost next to nothing: what the project's agent adds to
+bare OpenRLHF, whether slow steps hold up generation, samples an hour with steps of 0, 5 and
+60 s, and whole PPO runs in which a fifth of the steps fail. About ten minutes on two idle
+cores; other work on the machine inflates all times.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.instant_env import ENV_ID, InstantState, fault_of, reward_of
+from benchmarks.ppo_runs import PpoRun, make_tiny_model, prompt_row, run_module, train
+from mlagent_gym import RewardConfig
+from mlagent_train.errors import StageError
+
+BAR = 0.05
+SAMPLES = 32
+SLOTS = 8
+FAULT_SHARE, NEUTRAL = 0.2, RewardConfig("v1").neutral
+KINDS = {"raise": "raised", "die": "died", "hang": "timeout", "garbage": "garbage"}
+SMALL = {
+    "ppo.estimator": "reinforce",
+    "ppo.kl_coef": 0,
+    "rollout.max_new_tokens": 64,
+    "workers.slots": SLOTS,
+}
+
+
+def main(
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Where to write the figures as JSON.")
+    ] = None,
+    pairs: Annotated[int, typer.Option(help="Batches of each agent for the overhead.")] = 20,
+    only: Annotated[
+        str, typer.Option(help="Measure one part: rollouts, throughput or faults.")
+    ] = "",
+) -> None:
+    """Measure, print the tables, and exit with 1 if a bar is not held."""
+    parts = {"rollouts": rollouts, "throughput": throughput, "faults": faults}
+    if only and only not in parts:
+        raise typer.BadParameter(f"{only!r} is none of {', '.join(parts)}", param_hint="--only")
+    figures: dict[str, Any] = {"cores": os.cpu_count()}
+    with tempfile.TemporaryDirectory(prefix="training-") as top:
+        model = make_tiny_model(Path(top))
+        for name, part in parts.items():
+            if only in ("", name):
+                figures[name] = part(Path(top) / name, model, pairs)
+                figures["load"] = os.getloadavg()[0]
+    show(figures, Console(width=110))
+    if json_path is not None:
+        json_path.write_text(json.dumps(figures, indent=1) + "\n")
+    if not held(figures):
+        raise typer.Exit(1)
+
+
+def rollouts(folder: Path, model: Path, pairs: int) -> dict[str, Any]:
+    """Measure batches on rollout engines: see `benchmarks.rollouts`."""
+    folder.mkdir()
+    order = {
+        "model": str(model),
+        "new_tokens": 64,
+        "samples": SAMPLES,
+        "pairs": pairs,
+        "repeats": 3,
+        "step_s": [0.0, 5.0, 60.0],
+        "result": str(folder / "result.json"),
+    }
+    settings = {**SMALL, "env.mode": "episode", "env.max_steps": 3}
+    run_module(folder, model, "benchmarks.rollouts", order, settings)
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return result
+
+
+def throughput(folder: Path, model: Path, pairs: int) -> list[dict[str, float]]:
+    """Measure updates of a whole PPO run whose steps take 0, 5 and 60 s."""
+    del pairs
+    rows = []
+    for seconds, updates in ((0.0, 5), (5.0, 4), (60.0, 2)):
+        settings = {
+            **SMALL,
+            "ppo.updates": updates,
+            "ppo.states_per_update": SLOTS,
+            "ppo.batch_size": SLOTS,
+        }
+        prompts = _prompts(model, SLOTS * updates, seconds)
+        run = train(folder / f"{seconds:g}", model, prompts, settings)
+        total = statistics.median(u["timing/step_total"] for u in run.updates[1:])
+        rollout = statistics.median(u["timing/generation"] for u in run.updates[1:])
+        rows.append(
+            {
+                "step_s": seconds,
+                "rollout_s": rollout,
+                "rest_s": total - rollout,
+                "samples_per_hour": 3600 * SLOTS / total,
+            }
+        )
+    return rows
+
+
+def faults(folder: Path, model: Path, pairs: int) -> dict[str, Any]:
+    """Train while a fifth of the steps fail, and check every count; then with less patience."""
+    del pairs
+    updates, samples = 3, 2 * SLOTS
+    settings = {
+        **SMALL,
+        "ppo.updates": updates,
+        "ppo.states_per_update": samples,
+        "ppo.batch_size": samples,
+        "workers.retries": 0,
+        "workers.step_timeout_s": 5,
+        "workers.max_fault_share": 0.5,
+        "env.kwargs": f"{{fault_share = {FAULT_SHARE}}}",
+    }
+    prompts = _prompts(model, updates * samples, 0.0)
+    run = train(folder / "patient", model, prompts, settings)
+    strict = {**settings, "workers.max_fault_share": 0.02}
+    try:
+        train(folder / "strict", model, prompts, strict)
+        stopped = ""
+    except StageError as error:
+        stopped = str(error)
+    return {
+        "share": FAULT_SHARE,
+        "steps": len(run.steps),
+        "lost": dict(Counter(row["fault"] for row in run.steps if row["fault"])),
+        "wrong": wrong_counts(run, updates, samples),
+        "stops_above_share": "TooManyFaultsError" in stopped,
+    }
+
+
+def wrong_counts(run: PpoRun, updates: int, samples: int) -> list[str]:
+    """Return what differs from what the replies in the record must have led to."""
+    wrong = []
+    if len(run.steps) != updates * samples or len(run.updates) != updates:
+        wrong.append(f"{len(run.steps)} steps in {len(run.updates)} updates")
+    for row in run.steps:
+        must = KINDS.get(fault_of(row["reply"], FAULT_SHARE), "")
+        if row["fault"] != must:
+            wrong.append(f"{row['fault'] or 'no fault'} where it must be {must or 'none'}")
+        elif not must and row["reward"] != reward_of(row["reply"]):
+            wrong.append(f"reward {row['reward']} is not the environment's")
+    for number, update in enumerate(run.updates, 1):
+        rows = [row for row in run.steps if row["update"] == number]
+        rewards = [NEUTRAL if row["reward"] is None else row["reward"] for row in rows]
+        for name, must_be in (
+            ("rollout/reward_mean", statistics.fmean(rewards)),
+            ("fault", statistics.fmean(bool(row["fault"]) for row in rows)),
+        ):
+            if abs(update[name] - must_be) > 1e-4:
+                wrong.append(f"update {number}: {name} is {update[name]}, must be {must_be}")
+    return wrong
+
+
+def held(figures: dict[str, Any]) -> bool:
+    """Return whether every bar that was measured is held."""
+    failing = figures.get("faults", {"wrong": [], "stops_above_share": True})
+    overhead = figures.get("rollouts", {"overhead": {"overhead": 0.0}})["overhead"]["overhead"]
+    return overhead <= BAR and not failing["wrong"] and failing["stops_above_share"]
+
+
+def show(figures: dict[str, Any], console: Console) -> None:
+    """Print what was measured."""
+    if "rollouts" in figures:
+        over = figures["rollouts"]["overhead"]
+        low, high = over["overhead_quartiles"]
+        console.print(
+            f"agent over bare OpenRLHF: {over['overhead']:+.1%} (quartiles {low:+.1%}, {high:+.1%};"
+            f" {over['pairs']} pairs of {over['samples']} samples, {over['bare_s']:.2f} s and "
+            f"{over['ours_s']:.2f} s); bar {BAR:.0%}"
+        )
+        table = Table("slow steps", "other samples had all replies after", "batch")
+        for row in figures["rollouts"]["slow_steps"]:
+            cells = (row["fast_replied_s"], row["batch_s"])
+            table.add_row(f"{row['step_s']:g} s", *(f"{cell:.1f} s" for cell in cells))
+        console.print(table)
+    if "throughput" in figures:
+        table = Table("every step", "rollout", "rest of the update", "samples an hour")
+        for row in figures["throughput"]:
+            table.add_row(
+                f"{row['step_s']:g} s",
+                f"{row['rollout_s']:.1f} s",
+                f"{row['rest_s']:.1f} s",
+                f"{row['samples_per_hour']:.0f}",
+            )
+        console.print(table)
+    if "faults" in figures:
+        seen = figures["faults"]
+        console.print(
+            f"{seen['share']:.0%} of steps fail: {seen['steps']} steps, lost {seen['lost']}; "
+            f"wrong: {seen['wrong'] or 'nothing'}; "
+            f"stops above the set share: {'yes' if seen['stops_above_share'] else 'NO'}"
+        )
+
+
+def _prompts(model: Path, count: int, seconds: float) -> Sequence[dict[str, Any]]:
+    from transformers import AutoTokenizer
+
+    load: Any = AutoTokenizer.from_pretrained
+    tokenizer = load(model)
+    return [
+        prompt_row(
+            tokenizer,
+            number,
+            ENV_ID,
+            json.loads(InstantState(number, seconds).to_json()),
+            f"Task {number}: improve the score. Next?",
+        )
+        for number in range(count)
+    ]
+
+
+if __name__ == "__main__":
+    typer.run(main)
