@@ -17,7 +17,7 @@ def trajectory(task="a", number=0, best=0.6, outcomes=("scored",), **more):
         "scores": tuple(0.6 if o == "scored" else None for o in outcomes),
         "best": best,
         "outcomes": outcomes,
-        "failures": (),
+        "runs": sum(o in ("scored", "failed") for o in outcomes),
         "seconds": 10.0,
         "tokens": 7,
         "cost": 0.01,
@@ -82,3 +82,34 @@ def test_a_clear_difference_is_significant_and_none_is_not():
     assert same.p_value == 1.0
     with pytest.raises(ValueError, match="no trajectory in common"):
         paired_test(ours, [trajectory("other")])
+
+
+def test_places_on_a_board_are_counted_and_averaged():
+    rows = [
+        trajectory(number=0, medal="gold", percentile=99.0),
+        trajectory(number=1, medal="gold", percentile=98.0),
+        trajectory(number=2, medal=None, percentile=10.0),
+    ]
+    figures = summarise(rows, {}, {}).tasks["a"]
+    assert figures.medals == {"gold": 2}
+    assert figures.percentile == pytest.approx(69.0)
+    none = summarise([trajectory()], {}, {}).tasks["a"]
+    assert none.medals is None
+    assert none.percentile is None
+
+
+def test_kinds_of_failures_are_counted():
+    rows = [
+        trajectory(number=0, failures=("error", "invalid action", "error")),
+        trajectory(number=1, failures=("timeout",)),
+    ]
+    kinds = summarise(rows, {}, {}).tasks["a"].failure_kinds
+    assert kinds == {"error": 2, "invalid action": 1, "timeout": 1}
+    assert next(iter(kinds)) == "error"
+
+
+def test_a_further_metric_needs_every_trajectory():
+    rows = [trajectory(number=0, also={"accuracy": 0.8}), trajectory(number=1)]
+    assert summarise(rows, {}, {}).tasks["a"].also == {}
+    rows[1] = trajectory(number=1, also={"accuracy": 0.6})
+    assert summarise(rows, {}, {}).tasks["a"].also == {"accuracy": (pytest.approx(0.7), 0.8)}

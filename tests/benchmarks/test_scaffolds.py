@@ -1,6 +1,7 @@
 """The tree search drafts, repairs and improves, in this order."""
 
 import random
+import types
 
 from benchmarks.scaffolds import Node, last_state, tree_search
 
@@ -45,7 +46,20 @@ def test_the_tree_never_goes_on_from_an_end():
 
 
 def test_the_score_of_a_step_that_was_not_graded_is_not_its_own():
-    info = {"score": 0.9, "outcome": "failed"}
-    assert Node.of(1, 0, info, False).score is None
-    assert Node.of(1, 0, info, False).failed
-    assert Node.of(1, 0, info | {"outcome": "scored"}, False).score == 0.9
+    failed = Node.of(1, record("failed"))
+    assert failed.score is None
+    assert failed.failed
+    scored = Node.of(1, record("scored"))
+    assert scored.score == 0.9
+    assert not scored.failed
+    assert scored.seconds == 2.0
+
+
+def record(outcome):
+    return types.SimpleNamespace(
+        info={"score": 0.9, "outcome": outcome, "parent": 0},
+        terminated=False,
+        truncated=False,
+        state=types.SimpleNamespace(elapsed_s=1.0),
+        next_state=types.SimpleNamespace(elapsed_s=3.0),
+    )
