@@ -75,7 +75,7 @@ def combine_ideas(task: Task, count: int, *, seed: int) -> list[Idea]:
 
 
 def _variations(idea: Idea) -> Iterator[Idea]:
-    """Yield an idea with its one number set to other values."""
+    """Yield the one number that an idea sets, set to other values; shares stay shares."""
     if len(idea.edits) != 1:
         return
     (edit,) = idea.edits
@@ -83,16 +83,17 @@ def _variations(idea: Idea) -> Iterator[Idea]:
     if not old or not new or old[1] != new[1]:
         return
     name = new[1].split("=")[0].strip()
+    share = all(isinstance(v, float) and v <= 1 for v in map(ast.literal_eval, (old[2], new[2])))
     written = {edit.search, edit.replace}
     for factor in _FACTORS:
         value = _scaled(new[2], factor)
         line = f"{new[1]}{value}"
-        if value is None or line in written:
+        if value is None or line in written or (share and float(value) > 1):
             continue
         written.add(line)
         yield Idea(
             name=f"{idea.name}={value}",
-            idea=f"{idea.idea} Here: {name} = {value}.",
+            idea=f"Try {value} for {name}, which is {old[2]} now.",
             edits=(Edit(edit.search, line),),
             script=idea.script,
         )

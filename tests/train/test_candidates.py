@@ -36,9 +36,20 @@ def test_candidates_are_variations_pairs_and_triples_and_follow_the_seed():
     assert {0, 1, 2} <= set(joined)
     varied = [idea for idea in candidates if idea.name.startswith("deeper-trees=")]
     assert varied
-    assert all("MAX_DEPTH" in idea.idea for idea in varied)
+    assert all("for MAX_DEPTH, which is 5 now" in idea.idea for idea in varied)
     assert combine_ideas(task, 100, seed=0) == candidates
     assert combine_ideas(task, 100, seed=1) != candidates
+
+
+def test_a_share_is_never_set_above_one():
+    candidates = combine_ideas(load_task("house-price"), 100, seed=0)  # MAX_FEATURES: 1.0 to 0.5
+    shares = [
+        float(idea.edits[0].replace.removeprefix("MAX_FEATURES = "))
+        for idea in candidates
+        if idea.name.startswith("some-features-per-split=")
+    ]
+    assert len(shares) >= 3
+    assert max(shares) <= 1
 
 
 def config(server):
