@@ -1,6 +1,7 @@
 """With several seeds the mean counts, for the agent's scripts as for the starter."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -79,3 +80,11 @@ def test_a_mean_has_no_submission_to_grade_again(env, tmp_path):
 def test_a_script_runs_with_at_least_one_seed(make_env):
     with pytest.raises(ConfigError, match="at least 1"):
         make_env(score_seeds=0)
+
+
+def test_further_metrics_are_means_too(make_env, executor):
+    env = make_env(executor=executor, score_seeds=3, data_seed=77)
+    env.unwrapped.task = replace(env.unwrapped.task, also=("mae",))
+    env.reset(seed=0)
+    info = env.step(edit("SEED = 0\nBASE = 0.3\n"))[4]
+    assert info["also"] == {"mae": pytest.approx(info["score"])}
