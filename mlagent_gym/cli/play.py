@@ -89,6 +89,8 @@ def _play(env: Any) -> None:
             continue
         _, reward, terminated, truncated, info = env.step(reply)
         print(f"reward {reward:.3f}  outcome {info['outcome']}")
+        if info["flag"]:
+            print(f"suspicious: {info['flag']}")
         if terminated or truncated:
             print(f"The episode has ended; best score {info['best_score']:.5g}.")
             return
