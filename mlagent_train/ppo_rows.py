@@ -59,6 +59,11 @@ def evaluation_rows(run: Run) -> list[Row]:
 
     Its first steps hold the starters' states and prompts, so that the evaluations between
     updates are of the same episodes.
+
+    Raises
+    ------
+    DataError
+        It has not been made.
     """
     from transformers import AutoTokenizer
 
@@ -70,7 +75,7 @@ def evaluation_rows(run: Run) -> list[Row]:
     }
     rows = []
     for number, trajectory in enumerate(read_trajectories(run.folder / "evaluate" / "before")):
-        first = trajectory[0]
+        first = {**trajectory[0], "env_id": run.env_id(trajectory[0]["task"])}
         split = "held-in" if first["task"] in run.held_in else "held-out"
         tags = {"purpose": "evaluate", "task": first["task"], "split": split, "row": number}
         row = _row(prompt_text(tokenizer, first["messages"]), first, tags=tags, source=split)
