@@ -15,6 +15,7 @@ from typing import Any
 from mlagent_train.chat import CHAT_TEMPLATE
 from mlagent_train.config.schema import TinyModel
 from mlagent_train.files import read_jsonl
+from mlagent_train.induction import add_induction_heads
 
 __all__ = ["make_model", "train_tokenizer"]
 
@@ -87,6 +88,7 @@ def make_model(folder: Path, texts: Iterable[str], shape: TinyModel, *, seed: in
         num_key_value_heads=shape.kv_heads,
         intermediate_size=shape.intermediate_size,
         max_position_embeddings=shape.max_positions,
+        rope_theta=shape.rope_theta,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
@@ -94,6 +96,8 @@ def make_model(folder: Path, texts: Iterable[str], shape: TinyModel, *, seed: in
     )
     make: Any = Qwen2ForCausalLM
     model = make(config)
+    if shape.induction:
+        add_induction_heads(model, seed)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)

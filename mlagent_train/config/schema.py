@@ -153,6 +153,10 @@ class TinyModel:
     kv_heads: Positive = 4
     intermediate_size: Positive = 1024
     max_positions: Positive = 4096
+    rope_theta: PositiveFloat = 10_000.0
+    """Base of the rotary positions; higher: contents are compared over longer distances."""
+    induction: bool = False
+    """Begin with heads that find and copy (`mlagent_train.induction`), not with noise alone."""
 
 
 @dataclass(frozen=True)
