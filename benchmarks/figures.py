@@ -63,6 +63,8 @@ class Trajectory:
     percentile: float | None = None
     also: Mapping[str, float] = field(default_factory=dict)
     """Further metrics of the best step's submission; empty if the starter is the best."""
+    flag: str = ""
+    """What is suspicious about a score, if anything is."""
 
     @property
     def sign(self) -> float:
@@ -141,6 +143,8 @@ class Summary:
     """By held-in, held-out and all; gains are means over tasks."""
     failures: Mapping[str, str] = field(default_factory=dict)
     """Why a trajectory failed, by its name."""
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """What is suspicious about a trajectory's scores, by its name."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,7 @@ def summarise(
             if (rows := [row for row in trajectories if row.task in names])
         },
         failures=dict(failures),
+        flags={f"{row.task}/{row.number:02d}": row.flag for row in trajectories if row.flag},
     )
 
 

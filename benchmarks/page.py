@@ -73,6 +73,7 @@ def html(results: Results, summary: Summary, pages: Mapping[str, str]) -> str:
         paper=paper_cells(results, summary),
         radar=Markup(radar(summary.tasks)) if summary.tasks else "",
         tasks=[_task(results, task, rows, pages) for task, rows in by_task.items()],
+        flags={name: (flag, pages.get(name)) for name, flag in summary.flags.items()},
         failed={name: (reason, pages.get(name)) for name, reason in summary.failures.items()},
     )
 

@@ -21,25 +21,9 @@ from mlagent_gym.baselines import load_scores, scripts_digest
 from mlagent_gym.grading import grade
 from mlagent_gym.replay import prepared_of, regrade
 
-__all__ = ["also_of", "regrade_results"]
+__all__ = ["regrade_results"]
 
 app = typer.Typer(add_completion=False)
-
-
-def also_of(record: Record, store: Store) -> dict[str, float]:
-    """Return the further metrics of a step's submission, as ``also_<name>``.
-
-    Raises
-    ------
-    StoreError, RecordError
-        The submission or the data are not here.
-    """
-    task = load_task(record.state.task)
-    if not task.also or record.submission is None:
-        return {}
-    answers = prepared_of(record).private / task.submission.answers
-    graded = grade(task, answers, store.get(record.submission))
-    return {f"also_{name}": value for name, value in graded.also.items()}
 
 
 def regrade_results(results: Results) -> dict[str, Any]:
@@ -71,8 +55,10 @@ def regrade_results(results: Results) -> dict[str, Any]:
         for i, compared in zip(numbers, regrade(path, store), strict=True):
             now = compared.differences[0].now if compared.differences else records[i].info["score"]
             valid = isinstance(now, float)
-            scores = {"score": now, **also_of(records[i], store)} if valid else {"score": None}
-            steps.setdefault(f"{task}/{number:02d}", {})[str(i)] = scores
+            steps.setdefault(f"{task}/{number:02d}", {})[str(i)] = {
+                "score": now if valid else None,
+                "also": _also(records[i], store) if valid else {},
+            }
             graded += 1
             changed += bool(compared.differences)
     made = {
@@ -86,6 +72,14 @@ def regrade_results(results: Results) -> dict[str, Any]:
     temporary.write_text(json.dumps(made) + "\n", encoding="utf-8")
     temporary.replace(results.folder / REGRADED)
     return made
+
+
+def _also(record: Record, store: Store) -> dict[str, float]:
+    task = load_task(record.state.task)
+    if not task.also or record.submission is None:
+        return {}
+    answers = prepared_of(record).private / task.submission.answers
+    return dict(grade(task, answers, store.get(record.submission)).also)
 
 
 def _ends(record: Record) -> list[float] | None:

@@ -82,6 +82,9 @@ def markdown(results: Results, summary: Summary) -> str:
     if summary.failures:
         parts.append("\n## Failed trajectories\n\nThey are in no figure.\n\n")
         parts += [f"- {name}: {reason}\n" for name, reason in summary.failures.items()]
+    if summary.flags:
+        parts.append("\n## Scores to look at twice\n\n")
+        parts += [f"- {name}: {flag}\n" for name, flag in summary.flags.items()]
     parts.append("\n## Made with\n\n")
     parts += [f"- {key}: {value}\n" for key, value in results.surroundings().items()]
     return "".join(parts)

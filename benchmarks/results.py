@@ -208,14 +208,8 @@ def _trajectory(
         cost=_total(records, "cost", "editor_cost"),
         medal=stands.medal if stands else None,
         percentile=stands.percentile if stands else None,
-        also=next(
-            (
-                {name: step[f"also_{name}"] for name in task.also if f"also_{name}" in step}
-                for step in steps
-                if step["score"] == best
-            ),
-            {},
-        ),
+        also=next((step.get("also", {}) for step in steps if step["score"] == best), {}),
+        flag=next((str(info["flag"]) for info in infos if info.get("flag")), ""),
     )
 
 

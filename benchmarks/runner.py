@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.protocol import Protocol
-from benchmarks.regrade import also_of
 from benchmarks.results import trajectory_path
 from benchmarks.scaffolds import Node, next_node
 from benchmarks.workers import Room, Workers
-from mlagent_gym import MLAgentError, Record, State, Store, append_record, load_task, read_records
+from mlagent_gym import MLAgentError, Record, State, append_record, load_task, read_records
 from mlagent_gym.grading import metric_of
 from mlagent_train.agents import Agent, Reply, Turn
 from mlagent_train.envs.stepping import StepRequest, StepResult
@@ -98,7 +97,6 @@ class _Trajectory:
         self._name = f"{task}/{number:02d}"
         self._seed = runner.protocol.seed + number
         self._path = trajectory_path(runner.folder, task, number)
-        self._store = Store(runner.folder / "store")
         self._higher_is_better = metric_of(self._task).higher_is_better
         self._records: list[Record] = []
         self._views: dict[int, _View] = {}
@@ -122,11 +120,10 @@ class _Trajectory:
         after = await self._ask(reply.text, view.state)
         assert after.record is not None  # it was asked for
         record = Record.from_json(after.record)
-        also = await asyncio.to_thread(also_of, record, self._store)
         record = replace(
             record,
             episode=self._name,
-            info={**record.info, "parent": node.step, **also},
+            info={**record.info, "parent": node.step},
             resources={
                 **record.resources,
                 "policy_s": policy_s,

@@ -1,6 +1,7 @@
 """Benchmarks that run in this process: real environments, whose scripts are not run but faked."""
 
 import asyncio
+import csv
 import hashlib
 import types
 
@@ -34,14 +35,15 @@ def answers_of(task_id):
         if digest[0] % 5 == 0:
             return Run(RunStatus.ERROR, "ValueError: a bad idea", 1, "exit status 1", cpu_s=0.1)
         wrong = 1 + digest[1] % 9
-        rows = [f"{form.id},{form.targets[0]}"] if form.id else [form.targets[0]]
+        rows = [(form.id, form.targets[0])]
         for i, value in enumerate(values):
             if task_id == "house-price":
                 guess = value * (1.3 if i % 10 < wrong else 1.1)
             else:
                 guess = 1 - value if i % 40 < wrong else value
-            rows.append(f"{ids[i]},{guess}" if form.id else f"{guess}")
-        (workspace / "submission.csv").write_text("\n".join(rows) + "\n")
+            rows.append((ids[i], guess))
+        with (workspace / "submission.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
         return Run(RunStatus.OK, "done", 0, cpu_s=0.1)
 
     return run
