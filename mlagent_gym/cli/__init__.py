@@ -7,6 +7,7 @@ import typer
 from mlagent_gym.cli import (
     check,
     doctor,
+    export,
     grade,
     list_tasks,
     measure,
@@ -40,5 +41,6 @@ app.command("new-task")(new_task.command)
 app.command("play")(play.command)
 app.command("replay")(replay.command)
 app.command("scores")(scores.command)
+app.command("export")(export.command)
 app.command("view")(view.command)
 app.add_typer(states.app, name="state")
