@@ -187,8 +187,8 @@ def ask_for_ideas(
         if in_vain == _MOST_ROUNDS_IN_VAIN:
             raise EndpointError(
                 f"{config.model} proposed {len(ideas)} of {count} ideas for {task.id} and then "
-                f"{in_vain} times nothing new. Ask for fewer (ideas.candidates), raise "
-                "ideas.temperature, or ask another model."
+                f"{in_vain} times nothing new. Set ideas.candidates lower or "
+                "ideas.temperature higher, or ask another model."
             )
     kept = list(ideas.values())[:count]
     return [Idea(f"idea-{n:03d}", text, ()) for n, text in enumerate(kept, start=1)], used

@@ -79,10 +79,14 @@ class EndpointAgent:
                 )
             text = answer.choices[0].message.content or ""
         except refused as error:
-            raise ConfigError(f"{self._where} refuses the request: {str(error)[:200]}") from error
+            raise ConfigError(
+                f"{self._where} refuses the request: {str(error)[:200]}. "
+                "Set OPENAI_API_KEY and the model's name to what it knows."
+            ) from error
         except (openai.OpenAIError, ValueError, AttributeError, IndexError, TypeError) as error:
             raise EndpointError(
-                f"{self._where} did not answer: {type(error).__name__}: {str(error)[:200]}"
+                f"{self._where} did not answer: {type(error).__name__}: {str(error)[:200]}. "
+                "Run the same command again when it does."
             ) from error
         used = answer.usage
         asked, answered = (used.prompt_tokens, used.completion_tokens) if used else (0, 0)
@@ -126,7 +130,7 @@ def prices() -> tuple[float, float]:
         asked, answered = (float(part) for part in text.split(","))
     except ValueError:
         raise ConfigError(
-            f"MLAGENT_PRICES is {text!r}; it holds dollars for a million prompt and completion "
-            "tokens, as in 0.15,0.6."
+            f"MLAGENT_PRICES is {text!r}; set it to dollars for a million prompt and "
+            "completion tokens, as in 0.15,0.6."
         ) from None
     return asked, answered

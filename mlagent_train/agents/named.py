@@ -89,7 +89,7 @@ def _trained_model(folder: Path) -> str:
     for name in ("checkpoint", "sft/model"):
         if (folder / name).is_dir():
             return str(folder / name)
-    raise ConfigError(f"{folder} holds no policy; is it a run folder of mlagent_train?")
+    raise ConfigError(f"{folder} holds no policy: name a run folder of mlagent_train that has one.")
 
 
 class _Function:
