@@ -88,7 +88,7 @@ def make_model(folder: Path, texts: Iterable[str], shape: TinyModel, *, seed: in
         num_key_value_heads=shape.kv_heads,
         intermediate_size=shape.intermediate_size,
         max_position_embeddings=shape.max_positions,
-        rope_theta=shape.rope_theta,
+        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

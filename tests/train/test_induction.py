@@ -22,7 +22,7 @@ def tiny(**changes: Any) -> Any:
         "num_key_value_heads": 2,
         "intermediate_size": 256,
         "tie_word_embeddings": True,
-        "rope_theta": 1e6,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6},
     }
     torch.manual_seed(0)
     return transformers.Qwen2ForCausalLM(transformers.Qwen2Config(**shape | changes))
