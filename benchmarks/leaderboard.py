@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,18 +11,23 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.report import summary_json
 from benchmarks.results import open_results
+from mlagent_gym import ConfigError, MLAgentError
 
 RESULTS = Path(__file__).parent / "results"
 COLUMNS = (
     "policy",
     "scaffold",
-    "data",
+    "protocol",
     "tasks",
-    "held-in gain",
-    "held-out gain",
-    "valid",
-    "graded",
+    "held-in gain %",
+    "held-out gain %",
+    "normalised",
+    "valid %",
+    "graded %",
+    "tokens",
+    "dollars",
     "failed",
     "revision",
 )
@@ -31,13 +35,39 @@ COLUMNS = (
 app = typer.Typer(add_completion=False)
 
 
-def kept_results(folder: Path = RESULTS) -> list[dict[str, Any]]:
-    """Return the kept summaries, best gain on held-out tasks first, real data before synthetic."""
-    summaries = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    return sorted(
-        summaries,
-        key=lambda s: (s["protocol"]["variant"], -_gain(s, "held-out", default=float("-inf"))),
-    )
+def kept_results(folder: Path = RESULTS) -> dict[str, list[dict[str, Any]]]:
+    """Return the kept summaries by variant, best gain on held-out tasks first."""
+    by_variant: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(folder.glob("*.json")):
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        by_variant.setdefault(summary["protocol"]["variant"], []).append(summary)
+    for summaries in by_variant.values():
+        summaries.sort(key=lambda s: -_gain(s, "held-out", default=float("-inf")))
+    return dict(sorted(by_variant.items()))
+
+
+def keep_result(folder: Path, results: Path = RESULTS) -> Path:
+    """Copy the figures of a finished benchmark, computed anew, to the kept ones.
+
+    Raises
+    ------
+    ConfigError
+        There is no benchmark, or some of its trajectories failed or are not finished.
+    """
+    found = open_results(folder)
+    summary = found.summary()
+    if summary.failures:
+        raise ConfigError(
+            f"{len(summary.failures)} trajectories of {folder} have no result, so it is not kept. "
+            "Run the same command again to finish them."
+        )
+    protocol = found.protocol
+    name = f"{protocol.policy}-{protocol.scaffold}-{protocol.variant}"
+    name = "".join(c if c.isalnum() or c in "-." else "_" for c in name)
+    results.mkdir(exist_ok=True)
+    path = results / f"{name}.json"
+    path.write_text(summary_json(found, summary), encoding="utf-8")
+    return path
 
 
 def leaderboard_rows(summaries: Sequence[Mapping[str, Any]]) -> list[list[str]]:
@@ -49,12 +79,15 @@ def leaderboard_rows(summaries: Sequence[Mapping[str, Any]]) -> list[list[str]]:
             [
                 protocol["policy"],
                 protocol["scaffold"],
-                protocol["variant"],
+                f"{protocol['trajectories']} x {protocol['max_steps']} steps",
                 str(len(summary["tasks"])),
                 _shown_gain(summary, "held-in"),
                 _shown_gain(summary, "held-out"),
+                _normalised(summary),
                 _mean_percent([task["valid_share"] for task in tasks]),
                 _mean_percent([task["success_share"] for task in tasks]),
+                f"{sum(task['tokens'] for task in tasks):,}",
+                f"{sum(task['cost'] for task in tasks):.4g}",
                 str(sum(task["failed"] for task in tasks)),
                 summary["surroundings"]["revision"],
             ]
@@ -68,26 +101,38 @@ def leaderboard(
         Path | None, typer.Option(help="Folder of a finished benchmark to add to the table.")
     ] = None,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the table as Markdown.")
+        bool, typer.Option("--markdown", help="Print the tables as Markdown.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show the kept results of all policies; gains are relative gains in percent."""
+    """Show the kept results of all policies, a table for each variant of the data.
+
+    Gains are relative gains over the starter, means over the tasks with 95 % intervals.
+    """
     if keep is not None:
-        protocol = open_results(keep).protocol
-        name = f"{protocol.policy}-{protocol.scaffold}-{protocol.variant}"
-        name = "".join(c if c.isalnum() or c in "-." else "_" for c in name)
-        RESULTS.mkdir(exist_ok=True)
-        shutil.copyfile(keep / "summary.json", RESULTS / f"{name}.json")
-    rows = leaderboard_rows(kept_results())
-    if markdown:
-        print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
-        for row in rows:
-            print("| " + " | ".join(row) + " |")
+        try:
+            path = keep_result(keep)
+        except MLAgentError as error:
+            Console().print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)
+            raise typer.Exit(1) from None
+        Console().print(f"Kept as {path}.", highlight=False)
+    kept = kept_results()
+    if as_json:
+        print(json.dumps(kept))
         return
-    table = Table(*COLUMNS, title="Kept results", title_justify="left")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+    for variant, summaries in kept.items():
+        rows, title = leaderboard_rows(summaries), f"{variant} data"
+        if markdown:
+            print(f"### {title}\n")
+            print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
+            for row in rows:
+                print("| " + " | ".join(row) + " |")
+            print()
+            continue
+        table = Table(*COLUMNS, title=title, title_justify="left")
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
 
 
 def _gain(summary: Mapping[str, Any], split: str, default: float) -> float:
@@ -103,9 +148,14 @@ def _shown_gain(summary: Mapping[str, Any], split: str) -> str:
     return f"{100 * gain['mean']:.1f} [{100 * gain['low']:.1f}, {100 * gain['high']:.1f}]"
 
 
+def _normalised(summary: Mapping[str, Any]) -> str:
+    gains = [task["normalised_gain"]["mean"] for task in summary["tasks"].values()]
+    return f"{sum(gains) / len(gains):.2f}"
+
+
 def _mean_percent(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
-    return f"{100 * sum(known) / len(known):.0f} %" if known else "-"
+    return f"{100 * sum(known) / len(known):.0f}" if known else "-"
 
 
 if __name__ == "__main__":
