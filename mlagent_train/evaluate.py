@@ -18,6 +18,7 @@ from mlagent_train.errors import UsageError
 from mlagent_train.files import read_json, write_json
 from mlagent_train.jobs.plan_file import Episode, EpisodePlan
 from mlagent_train.run import Run, open_run, require_packages
+from mlagent_train.summary import write_summary
 from mlagent_train.trajectories import episode_stats, read_trajectories
 
 __all__ = ["evaluate", "evaluation_table"]
@@ -144,6 +145,7 @@ def _main(
             raise UsageError(f"{run.folder} holds no policy yet; name one with --model.")
         label = name or f"model-{hashlib.sha256(policy.encode()).hexdigest()[:8]}"
         console.print(evaluation_table({label: evaluate(run, policy, label, console)}))
+        write_summary(run.folder)
 
     guarded(console, work)
 

@@ -42,6 +42,19 @@ _FREE = frozenset(
 """Keys that may change between two starts of a run: they decide how far it goes, not where."""
 
 
+_NEEDED = (
+    "datasets",
+    "deepspeed",
+    "jinja2",
+    "matplotlib",
+    "openrlhf",
+    "ray",
+    "tensorboard",
+    "torch",
+    "yaml",
+)
+
+
 @dataclass(frozen=True)
 class Run:
     """A configuration and the folder it is carried out in."""
@@ -186,11 +199,7 @@ def require_packages() -> None:
     TrainerVersionError
         Some are missing; the message says how to install them.
     """
-    missing = [
-        name
-        for name in ("datasets", "deepspeed", "openrlhf", "ray", "tensorboard", "torch", "yaml")
-        if importlib.util.find_spec(name) is None
-    ]
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise TrainerVersionError(
             f"Not installed: {', '.join(missing)}. The trainer's packages are installed with: "
