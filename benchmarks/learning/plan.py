@@ -65,7 +65,7 @@ class Size:
     """States of each split that the state-reading test asks about."""
 
 
-FULL = Size(trajectories=16, examples=12_000, updates=12, states=64, turns=4, episodes=4, probes=48)
+FULL = Size(trajectories=12, examples=8_000, updates=12, states=64, turns=4, episodes=4, probes=48)
 QUICK = Size(trajectories=4, examples=2_400, updates=3, states=32, turns=4, episodes=1, probes=12)
 
 
