@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.figures import paired_test
-from benchmarks.protocol import differences
+from benchmarks.protocol import differences, remarks
 from benchmarks.results import Results, open_results
 from mlagent_gym import MLAgentError
 
@@ -50,6 +50,7 @@ def compare(
             console.print("These results do not compare: " + "; ".join(found) + ".")
             console.print("Use --anyway to compare them all the same.")
             raise typer.Exit(1)
+        found += remarks(ours.protocol, theirs.protocol)
         tested = paired_test(list(ours.trajectories()), list(theirs.trajectories()))
     except (MLAgentError, ValueError) as error:
         console.print(f"[red]{type(error).__name__}[/]: {error}", highlight=False)

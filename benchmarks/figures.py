@@ -225,8 +225,10 @@ def paired_test(ours: Sequence[Trajectory], theirs: Sequence[Trajectory]) -> Pai
 
 def _figures(rows: Sequence[Trajectory], failed: int, *, one_task: bool) -> TaskFigures:
     pick = max if rows[0].higher_is_better else min
-    runs = sum(row.runs for row in rows)
-    steps = [outcome for row in rows for outcome in row.outcomes]
+    by_task: dict[str, list[Trajectory]] = {}
+    for row in rows:
+        by_task.setdefault(row.task, []).append(row)
+    successes = [share for share in map(_success_share, by_task.values()) if share is not None]
     standings = [row.percentile for row in rows if row.percentile is not None]
     kinds = Counter(kind for row in rows for kind in row.failures)
     return TaskFigures(
@@ -238,9 +240,9 @@ def _figures(rows: Sequence[Trajectory], failed: int, *, one_task: bool) -> Task
         reference=rows[0].reference if one_task else None,
         relative_gain=_gain([(row.task, row.relative_gain) for row in rows]),
         normalised_gain=_gain([(row.task, row.normalised_gain) for row in rows]),
-        valid_share=fmean(outcome != "invalid" for outcome in steps),
-        success_share=sum(row.graded for row in rows) / runs if runs else float("nan"),
-        seconds=fmean(row.seconds for row in rows),
+        valid_share=fmean(map(_valid_share, by_task.values())),
+        success_share=fmean(successes) if successes else float("nan"),
+        seconds=fmean(fmean(row.seconds for row in group) for group in by_task.values()),
         tokens=sum(row.tokens for row in rows),
         cost=sum(row.cost for row in rows),
         medals=dict(Counter(row.medal for row in rows if row.medal)) if standings else None,
@@ -248,6 +250,15 @@ def _figures(rows: Sequence[Trajectory], failed: int, *, one_task: bool) -> Task
         also=_also(rows) if one_task else {},
         failure_kinds=dict(kinds.most_common()),
     )
+
+
+def _valid_share(rows: Sequence[Trajectory]) -> float:
+    return fmean(outcome != "invalid" for row in rows for outcome in row.outcomes)
+
+
+def _success_share(rows: Sequence[Trajectory]) -> float | None:
+    runs = sum(row.runs for row in rows)
+    return sum(row.graded for row in rows) / runs if runs else None
 
 
 def _also(rows: Sequence[Trajectory]) -> dict[str, tuple[float, float]]:

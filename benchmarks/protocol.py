@@ -17,7 +17,14 @@ import psutil
 from mlagent_gym import ConfigError, load_task, task_ids
 from mlagent_gym.data import variants
 
-__all__ = ["Protocol", "choose_tasks", "differences", "surroundings", "trained_with"]
+__all__ = [
+    "Protocol",
+    "choose_tasks",
+    "differences",
+    "remarks",
+    "surroundings",
+    "trained_with",
+]
 
 _PACKAGES = ("gymnasium", "mlagent-gym", "numpy", "pandas", "scikit-learn", "torch")
 _MUST_AGREE = (
@@ -26,9 +33,9 @@ _MUST_AGREE = (
     "trajectories",
     "max_steps",
     "max_seconds",
-    "prompt",
     "executor",
 )
+_MAY_DIFFER = ("prompt", "scaffold", "tasks")
 
 
 @dataclass(frozen=True)
@@ -137,9 +144,18 @@ def choose_tasks(names: Iterable[str], variant: str = "synthetic") -> tuple[str,
 
 def differences(ours: Protocol, theirs: Protocol) -> list[str]:
     """Return what keeps two results from being compared, one sentence each."""
+    return _differing(ours, theirs, _MUST_AGREE)
+
+
+def remarks(ours: Protocol, theirs: Protocol) -> list[str]:
+    """Return what else differs: how a policy is asked is its own, but must be said."""
+    return _differing(ours, theirs, _MAY_DIFFER)
+
+
+def _differing(ours: Protocol, theirs: Protocol, names: Iterable[str]) -> list[str]:
     return [
         f"{name} is {getattr(ours, name)!r} here and {getattr(theirs, name)!r} there"
-        for name in _MUST_AGREE
+        for name in names
         if getattr(ours, name) != getattr(theirs, name)
     ]
 

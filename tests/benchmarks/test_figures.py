@@ -56,6 +56,14 @@ def test_a_split_counts_every_task_once_however_many_trajectories_it_has():
     assert figures.average is None
 
 
+def test_shares_of_a_split_count_every_task_once_too():
+    long = trajectory("a", outcomes=("invalid",) * 9 + ("scored",))
+    short = trajectory("b", outcomes=("scored",))
+    figures = summarise([long, short], {}, {"both": ["a", "b"]}).splits["both"]
+    assert figures.valid_share == pytest.approx((0.1 + 1.0) / 2)
+    assert figures.success_share == 1.0
+
+
 def test_shares_are_of_steps_and_of_runs():
     row = trajectory(outcomes=("invalid", "non_edit", "scored", "failed"))
     figures = summarise([row], {}, {}).tasks["a"]

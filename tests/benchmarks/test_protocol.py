@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from benchmarks.protocol import Protocol, choose_tasks, differences, surroundings
+from benchmarks.protocol import Protocol, choose_tasks, differences, remarks, surroundings
 from benchmarks.results import open_results
 from mlagent_gym import ConfigError, UnknownTaskError, load_task, task_ids
 
@@ -29,12 +29,19 @@ def test_tasks_are_chosen_by_id_and_by_split():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("variant", "real"), ("max_steps", 3), ("data_seed", 1), ("prompt", "x")]
+    ("name", "value"),
+    [("variant", "real"), ("max_steps", 3), ("data_seed", 1), ("max_seconds", 9.0)],
 )
 def test_results_of_different_protocols_do_not_compare(name, value):
     other = dataclasses.replace(PROTOCOL, **{name: value})
     assert len(differences(PROTOCOL, other)) == 1
     assert name in differences(PROTOCOL, other)[0]
+
+
+def test_how_a_policy_is_asked_is_its_own_but_said():
+    other = dataclasses.replace(PROTOCOL, prompt="tiny", scaffold="tree")
+    assert not differences(PROTOCOL, other)
+    assert len(remarks(PROTOCOL, other)) == 2
 
 
 def test_two_policies_compare():
