@@ -182,11 +182,13 @@ def _write_metrics(run: Run) -> None:
 
 
 def _keep_best(run: Run) -> None:
-    """Move the best export out of the checkpoints: of the highest held-in gain, or the newest.
+    """Move the best export out of the checkpoints: that of the highest held-in gain.
 
     Without evaluations there is none to choose by: of a collapsed run the oldest that is
     left is kept, from before the floors were crossed if saving was frequent enough.
     """
+    if run.best_model.exists():  # moved before a kill
+        return
     found = exports(run.folder / "ppo" / "checkpoints")
     gains = {
         update: result["splits"]["held-in"]["relative_gain"]
@@ -200,12 +202,11 @@ def _keep_best(run: Run) -> None:
         best = found[0]
     else:
         return
-    shutil.rmtree(run.best_model, ignore_errors=True)
-    best.path.replace(run.best_model)
-    gain = gains.get(best.update)
     write_json(
-        run.folder / "ppo" / "best.json", {"update": best.update, "held_in_relative_gain": gain}
+        run.folder / "ppo" / "best.json",
+        {"update": best.update, "held_in_relative_gain": gains.get(best.update)},
     )
+    best.path.replace(run.best_model)
 
 
 def _main(

@@ -111,6 +111,11 @@ def test_a_finished_run_has_its_last_and_its_best_policy(run, monkeypatch):
     rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert rows[2]["evaluation"]["splits"]["held-in"]["relative_gain"] == 0.2
 
+    (run.folder / "metrics.jsonl").unlink()  # killed in between: the second best is not taken
+    export(run, "best_global_step2_hf")
+    module.ppo(run, QUIET)
+    assert (run.best_model / "name").read_text() == "best_global_step3_hf"
+
 
 def test_evaluating_between_updates_needs_the_evaluation_before(run, tiny_model, monkeypatch):
     monkeypatch.setattr(type(run), "start_model", str(tiny_model))
