@@ -2,4 +2,4 @@
 
 from mlagent_gym.cli import app
 
-app()
+app(prog_name="mlagent")  # as the console script says

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
+from typing import Annotated
+
 import typer
 
 from mlagent_gym.cli import (
@@ -23,15 +27,36 @@ from mlagent_gym.cli.failures import Group
 
 __all__ = ["app"]
 
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    try:
+        print(f"mlagent-gym {version_of('mlagent-gym')}")
+    except PackageNotFoundError:
+        print("mlagent-gym, not installed")
+    raise typer.Exit
+
+
 app = typer.Typer(
     name="mlagent",
     cls=Group,
-    help="Text-action environments for agents that do machine-learning engineering.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command("doctor")(doctor.command)
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+    ] = False,
+) -> None:
+    """Text-action environments for agents that do machine-learning engineering."""
+
+
 app.command("list")(list_tasks.command)
 app.command("prepare")(prepare.command)
 app.command("check")(check.command)

@@ -9,13 +9,16 @@ from typing import Annotated
 import typer
 
 from mlagent_gym import boards, data, grading
-from mlagent_gym.cli.selection import VariantOption
+from mlagent_gym.cli.selection import VariantOption, complete
 from mlagent_gym.errors import SubmissionError, UsageError
 from mlagent_gym.tasks import Task, load_task
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="TASK", help="Task the submission is for.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="TASK", autocompletion=complete, help="Task the submission is for."),
+    ],
     submission: Annotated[Path, typer.Argument(help="A submission.csv.")],
     variant: VariantOption = "synthetic",
     data_seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic data.")] = 0,

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from mlagent_gym.actions import render
-from mlagent_gym.cli.selection import VariantOption
+from mlagent_gym.cli.selection import VariantOption, complete
 from mlagent_gym.env import MLAgentEnv
 from mlagent_gym.errors import ConfigError, UsageError
 from mlagent_gym.recording import RecordEpisode
@@ -38,7 +38,9 @@ HELP = """\
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="TASK", help="Task to play.")],
+    name: Annotated[
+        str, typer.Argument(metavar="TASK", autocompletion=complete, help="Task to play.")
+    ],
     variant: VariantOption = "synthetic",
     data_seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic data.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the episode.")] = 0,

@@ -9,10 +9,17 @@ import typer
 from mlagent_gym.errors import UsageError
 from mlagent_gym.tasks import Task, load_task, task_ids
 
-__all__ = ["All", "HeldIn", "HeldOut", "Names", "VariantOption", "select"]
+__all__ = ["All", "HeldIn", "HeldOut", "Names", "VariantOption", "complete", "select"]
+
+
+def complete(incomplete: str) -> list[str]:
+    """Return the tasks whose names begin so, for a shell that completes them."""
+    return [name for name in task_ids() if name.startswith(incomplete)]
+
 
 Names = Annotated[
-    list[str] | None, typer.Argument(help="Tasks, by the names `mlagent list` shows.")
+    list[str] | None,
+    typer.Argument(help="Tasks, by the names `mlagent list` shows.", autocompletion=complete),
 ]
 All = Annotated[bool, typer.Option("--all", help="Every task.")]
 HeldIn = Annotated[bool, typer.Option("--held-in", help="The tasks to train on.")]
