@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import math
 import os
@@ -91,7 +92,7 @@ def env_workers(protocol: Protocol, store: Path, capacity: Capacity) -> Iterator
     # Ray announces itself and a change to come; both are about GPUs, which this pool has none of.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     logging.getLogger("ray").setLevel(logging.WARNING)
-    import ray
+    ray: Any = importlib.import_module("ray")
 
     from mlagent_train.envs.pool import start_pool
     from mlagent_train.envs.settings import SLOT, PoolSettings
