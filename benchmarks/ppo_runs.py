@@ -144,8 +144,8 @@ def run_module(
     """
     path = folder / "order.json"
     path.write_text(json.dumps(order), encoding="utf-8")
-    # three engines, each a ticket of Ray's
-    job = make_job(_run(folder, model, settings), module, [str(path)], roles=2)
+    # two engines, each a ticket of Ray's
+    job = make_job(_run(folder, model, settings), module, [str(path)], roles=1)
     with importable():
         run_job(job, folder, "job")
 

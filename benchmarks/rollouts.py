@@ -7,6 +7,7 @@ then this module, with a file that says what to measure and where to write the r
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Any
 
 from benchmarks.instant_env import ENV_ID, InstantState
 from benchmarks.ppo_runs import prompt_row
+from mlagent_train.envs.settings import NAMESPACE, POOL_NAME
 
 HERE = Path(__file__).parent
 CONTEXT = 512
@@ -35,26 +37,54 @@ class Batch:
 
 
 def overhead(pairs: int, samples: int, engines: tuple[Any, Any], tools: Any) -> dict[str, Any]:
-    """Measure bare OpenRLHF and the project's agent in turn, on the same prompts."""
-    bare, ours = engines
+    """Measure bare OpenRLHF and the project's agent in turn, on the same prompts.
+
+    Processor seconds are compared, of all processes that have a part in it and for each
+    token, because other work on the machine does not change them; wall-clock beside.
+    """
+    import ray
+
+    pool = ray.get_actor(POOL_NAME, namespace=NAMESPACE)
+    helpers = [_pid(pool), *(worker.pid for worker in ray.get(pool.workers.remote()))]
+    processes = [[_pid(engines[0])], [_pid(engines[1]), *helpers]]
     rows = [_row(tools, number, 0.0, 1) for number in range(samples)]
     for engine in engines:
         _batch(engine, rows, tools)
-    ratios, times = [], []
+    cpu: list[list[float]] = [[], []]
+    wall: list[list[float]] = [[], []]
     for pair in range(pairs):
-        order = ((bare, ours), (ours, bare))[pair % 2]
-        taken = {engine: _batch(engine, rows, tools) for engine in order}
-        one, other = (taken[engine].seconds / taken[engine].tokens for engine in (bare, ours))
-        ratios.append(other / one)
-        times.append((taken[bare].seconds, taken[ours].seconds))
+        for which in ((0, 1), (1, 0))[pair % 2]:
+            before = _cpu_s(processes[which])
+            batch = _batch(engines[which], rows, tools)
+            cpu[which].append((_cpu_s(processes[which]) - before) / batch.tokens)
+            wall[which].append(batch.seconds / batch.tokens)
+    ratios = [other / one for one, other in zip(*cpu, strict=True)]
+    bare, ours = (statistics.median(times) for times in wall)
     return {
         "pairs": pairs,
         "samples": samples,
-        "bare_s": statistics.median(one for one, _ in times),
-        "ours_s": statistics.median(other for _, other in times),
         "overhead": statistics.median(ratios) - 1,
         "overhead_quartiles": [q - 1 for q in statistics.quantiles(ratios, n=4)[::2]],
+        "overhead_wall": ours / bare - 1,
+        "bare_cpu_ms_per_token": 1000 * statistics.median(cpu[0]),
+        "ours_cpu_ms_per_token": 1000 * statistics.median(cpu[1]),
+        "bare_tokens_per_s": 1 / bare,
+        "ours_tokens_per_s": 1 / ours,
     }
+
+
+def _pid(actor: Any) -> int:
+    import ray
+
+    pid: int = ray.get(actor.__ray_call__.remote(lambda _: os.getpid()))
+    return pid
+
+
+def _cpu_s(pids: Sequence[int]) -> float:
+    import psutil
+
+    times = [psutil.Process(pid).cpu_times() for pid in pids]
+    return sum(one.user + one.system for one in times)
 
 
 def slow_steps(
@@ -133,12 +163,11 @@ def _main(path: Path) -> None:
         return made
 
     bare = engine(remote_rm_url=[str(HERE / "bare_reward.py")])
-    ours = engine(agent_func_path=str(HERE.parent / "mlagent_train" / "rlhf" / "agent.py"))
-    timed = engine(agent_func_path=str(HERE / "timed_agent.py"))
+    ours = engine(agent_func_path=str(HERE / "timed_agent.py"))
     samples = order["samples"]
-    slow_steps(0.0, 1, 1, samples, timed, tools)  # warms up
+    slow_steps(0.0, 1, 1, samples, ours, tools)  # warms up
     slow = [
-        slow_steps(seconds, 3, 1 if seconds > 10 else order["repeats"], samples, timed, tools)
+        slow_steps(seconds, 3, 1 if seconds > 10 else order["repeats"], samples, ours, tools)
         for seconds in order["step_s"]
     ]
     result = {

@@ -177,9 +177,10 @@ def show(figures: dict[str, Any], console: Console) -> None:
         over = figures["rollouts"]["overhead"]
         low, high = over["overhead_quartiles"]
         console.print(
-            f"agent over bare OpenRLHF: {over['overhead']:+.1%} (quartiles {low:+.1%}, {high:+.1%};"
-            f" {over['pairs']} pairs of {over['samples']} samples, {over['bare_s']:.2f} s and "
-            f"{over['ours_s']:.2f} s); bar {BAR:.0%}"
+            f"agent over bare OpenRLHF, processor time of a token: {over['overhead']:+.1%} "
+            f"(quartiles {low:+.1%}, {high:+.1%}; {over['pairs']} pairs of {over['samples']} "
+            f"samples), bar {BAR:.0%}; wall-clock {over['overhead_wall']:+.1%} "
+            f"({over['bare_tokens_per_s']:.0f} and {over['ours_tokens_per_s']:.0f} tokens/s)"
         )
         table = Table("slow steps", "other samples had all replies after", "batch")
         for row in figures["rollouts"]["slow_steps"]:
