@@ -70,17 +70,29 @@ def main(
         Path | None,
         typer.Option(help="A Markdown file whose table between the marks is to be replaced."),
     ] = None,
+    realtime: Annotated[
+        bool,
+        typer.Option(help="Go before other work, but with runs in parallel; needs root."),
+    ] = False,
 ) -> None:
     """Measure, print the table, and keep it where that is wanted; 1 if a bar is not held."""
     if write is not None and speed_table.MARKS[0] not in write.read_text(encoding="utf-8"):
         raise typer.BadParameter(f"{write} has no line {speed_table.MARKS[0]!r} to write after.")
-    parts: list[Callable[[int], list[Row]]] = [starts, parallel, resets, steps, sizes]
     machine = speed_table.machine()  # before we are the load
-    with tempfile.TemporaryDirectory(prefix="speed-") as top:
-        # In a temp folder of our own, nobody else's scripts share our interpreter and slots.
-        os.environ.pop("XDG_RUNTIME_DIR", None)
-        tempfile.tempdir = top
-        rows = [row for part in track(parts, "measuring", transient=True) for row in part(repeats)]
+    if realtime:
+        machine["priority"] = "real-time"
+    rows = []
+    for part in track([starts, parallel, resets, steps, sizes], "measuring", transient=True):
+        # Runs on all cores would keep those that watch over them waiting.
+        urgent = realtime and part is not parallel
+        policy = (os.SCHED_RR, 5) if urgent else (os.SCHED_OTHER, 0)
+        os.sched_setscheduler(0, policy[0], os.sched_param(policy[1]))  # all we start has it, too
+        with tempfile.TemporaryDirectory(prefix="speed-") as top:
+            # In a temp folder of our own, nobody else's scripts share our interpreter and slots.
+            os.environ.pop("XDG_RUNTIME_DIR", None)
+            tempfile.tempdir = top
+            rows += part(repeats)
+            tempfile.tempdir = None
     Console(width=110).print(speed_table.to_rich(rows))
     typer.echo(speed_table.describe(machine))
     if json_path is not None:

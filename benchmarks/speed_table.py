@@ -57,9 +57,15 @@ def machine() -> dict[str, object]:
 
 def describe(facts: Mapping[str, object]) -> str:
     """Return a sentence about `machine`."""
+    priority = (
+        f"; at {facts['priority']} priority, but for runs in parallel"
+        if "priority" in facts
+        else ""
+    )
     return (
         f"Measured on {facts['date']} with {facts['cores']} cores ({facts['processor']}), Linux "
-        f"{facts['kernel']}, Python {facts['python']}; load average at the start: {facts['load']}."
+        f"{facts['kernel']}, Python {facts['python']}; load average at the start: "
+        f"{facts['load']}{priority}."
     )
 
 
