@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import rich.box
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +32,7 @@ COLUMNS = (
     "failed",
     "revision",
 )
+_IN_TERMINAL = ("policy", "scaffold", "held-in gain %", "held-out gain %", "valid %", "graded %")
 
 app = typer.Typer(add_completion=False)
 
@@ -129,10 +131,17 @@ def leaderboard(
                 print("| " + " | ".join(row) + " |")
             print()
             continue
-        table = Table(*COLUMNS, title=title, title_justify="left")
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
+        Console().print(_for_terminal(title, rows))
+
+
+def _for_terminal(title: str, rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in _IN_TERMINAL:
+        table.add_column(name, justify="left" if name in ("policy", "scaffold") else "right")
+    for row in rows:
+        cells = dict(zip(COLUMNS, row, strict=True))
+        table.add_row(*(cells[name].partition(" [")[0] for name in _IN_TERMINAL))
+    return table
 
 
 def _gain(summary: Mapping[str, Any], split: str, default: float) -> float:
