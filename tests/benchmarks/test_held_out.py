@@ -104,4 +104,7 @@ def test_the_reports_say_synthetic_and_show_the_same_numbers(finished):
 
 def test_the_report_needs_nothing_from_elsewhere(finished):
     page = (finished / "report.html").read_text()
-    assert not re.findall(r"""(?:src|href)=["'](?!#)|url\((?!["']?[#d])|@import""", page)
+    assert not re.findall(r"""src=|url\((?!["']?[#d])|@import""", page)
+    links = {link for link in re.findall(r'href="([^"]*)"', page) if not link.startswith("#")}
+    assert links == {f"trajectories/house-price/0{number}.html" for number in (0, 1)}
+    assert all((finished / link).is_file() for link in links)
