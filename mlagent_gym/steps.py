@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mlagent_gym import notebooks
 from mlagent_gym.actions import (
     Action,
     CopyFile,
@@ -36,6 +37,7 @@ __all__ = [
     "is_corner_case",
     "perform",
     "score_line",
+    "script_of",
     "with_note",
 ]
 
@@ -119,6 +121,11 @@ def is_corner_case(run: Run) -> bool:
     return run.status in _CORNER_CASES or _missing_package(run) is not None
 
 
+def script_of(target: str) -> str:
+    """Return the script that is run after an edit of a file."""
+    return target if target.endswith((".py", notebooks.SUFFIX)) else MAIN_SCRIPT
+
+
 def score_line(output: str) -> str:
     """Return the last printed line about validation, where starters print their score.
 
@@ -191,10 +198,14 @@ def _editor(stage: Stage) -> Editor:
 
 def _save_and_run(target: str, after: str, stage: Stage) -> Effect:
     before = _content_or_none(stage.workspace, target)
-    stage.workspace.write(target, after.encode())
-    script = target if target.endswith(".py") else MAIN_SCRIPT
+    content = after.encode()
+    if notebooks.is_notebook(target):
+        content = notebooks.from_text(after, before)
+        after = notebooks.to_text(content)
+    stage.workspace.write(target, content)
+    script = script_of(target)
     run = _run(stage, script)
-    old = "" if before is None else before.decode("utf-8", "replace")
+    old = "" if before is None else _shown(target, before)
     diff = unified_diff(old, after, target) or "(no line was changed)"
     return Effect(
         f"{target} was saved with this change:\n{diff}\n\n{_run_text(target, run)}",
@@ -215,7 +226,7 @@ def _undo(action: UndoEditScript, stage: Stage) -> Effect:
         stage.workspace.remove(name)
     else:
         stage.workspace.write(name, earlier)
-    diff = unified_diff(now, (earlier or b"").decode("utf-8", "replace"), name)
+    diff = unified_diff(now, "" if earlier is None else _shown(name, earlier), name)
     return Effect(
         f"The last edit of {name} was undone:\n{diff}", f"undid the edit of {name}", undone=name
     )
@@ -223,16 +234,45 @@ def _undo(action: UndoEditScript, stage: Stage) -> Effect:
 
 def _run(stage: Stage, script: str) -> Run:
     stage.workspace.remove(SUBMISSION)
+    if not notebooks.is_notebook(script):
+        return _execute(stage, script)
+    content = stage.workspace.read(script)
+    program = notebooks.program(script, content)
+    stage.workspace.write(program.script, program.text.encode())
+    try:
+        run = _execute(stage, program.script)
+    finally:
+        stage.workspace.remove(program.script)
+    done = notebooks.with_outputs(content, run.output, program.token)
+    stage.workspace.remove(script)  # whatever the cells have put in its place
+    stage.workspace.write(script, done)
+    return replace(run, output=notebooks.readable(run.output, program.token))
+
+
+def _execute(stage: Stage, script: str) -> Run:
     return stage.executor.run(
         script, stage.workspace.path, stage.data, stage.limits, seed=stage.seed
     )
 
 
 def _text(workspace: Workspace, path: str) -> str:
+    content = workspace.read(path)
+    if notebooks.is_notebook(path):
+        return notebooks.to_text(content)
     try:
-        return workspace.read(path).decode()
+        return content.decode()
     except UnicodeDecodeError:
         raise WorkspaceError(f"{path[:200]!r} is not a text file.") from None
+
+
+def _shown(path: str, content: bytes) -> str:
+    """Return what a file was as text, whatever it was."""
+    if notebooks.is_notebook(path):
+        try:
+            return notebooks.to_text(content)
+        except WorkspaceError:
+            return ""
+    return content.decode("utf-8", "replace")
 
 
 def _content_or_none(workspace: Workspace, path: str) -> bytes | None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlagent_gym import data, grading
+from mlagent_gym import data, grading, notebooks
 from mlagent_gym.actions import EditScript, EditScriptAI, ExecuteScript, parse
 from mlagent_gym.errors import RecordError, UsageError
 from mlagent_gym.records import Record, read_records
+from mlagent_gym.steps import script_of
 from mlagent_gym.store import Store
 from mlagent_gym.tasks import MAIN_SCRIPT, load_task
 
@@ -78,7 +79,8 @@ def best_of(records: Sequence[Record], store: Store) -> Best:
     script = _ran(record)
     before = {path: store.get(digest) for path, digest in record.state.files.items()}
     before.pop(script, None)
-    text = _text(store.get(record.next_state.files[script]))
+    content = store.get(record.next_state.files[script])
+    text = notebooks.to_text(content) if notebooks.is_notebook(script) else _text(content)
     return Best(script, text, _score(record), record, before)
 
 
@@ -120,7 +122,7 @@ def _ran(record: Record) -> str:
     action = parse(record.reply)
     match action:
         case EditScript() | EditScriptAI():
-            ran = action.target if action.target.endswith(".py") else MAIN_SCRIPT
+            ran = script_of(action.target)
         case ExecuteScript():
             ran = action.script_name
         case _:
