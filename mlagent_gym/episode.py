@@ -22,6 +22,7 @@ __all__ = [
     "check_origin",
     "first_state",
     "outcome_of",
+    "queued_s",
     "resources_of",
     "truncated_by",
 ]
@@ -59,13 +60,18 @@ def resources_of(effect: Effect, *, act_s: float, grade_s: float, total_s: float
         act_s=act_s,
         grade_s=grade_s,
         total_s=total_s,
-        queued_s=run.queued_s,
+        queued_s=queued_s(effect),
         cpu_s=run.cpu_s,
         peak_memory_mb=run.peak_memory_mb,
         written_mb=run.written_mb,
         editor_tokens=paid.prompt_tokens + paid.completion_tokens,
         editor_cost=paid.cost,
     )
+
+
+def queued_s(effect: Effect) -> float:
+    """Return how long the script of a step waited for its turn."""
+    return 0.0 if effect.run is None else effect.run.queued_s
 
 
 def first_state(prepared: Prepared, baseline: Baseline, seed: int, files: dict[str, str]) -> State:

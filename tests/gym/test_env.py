@@ -3,6 +3,7 @@
 import functools
 import json
 import pickle
+import time
 from dataclasses import replace
 
 import gymnasium as gym
@@ -139,6 +140,18 @@ def test_an_episode_ends_by_answer_steps_or_seconds(make_env):
     env.reset(seed=0)
     _, _, terminated, truncated, info = env.step(LIST)
     assert (terminated, truncated, info["truncated_by"]) == (False, True, "seconds")
+
+
+def test_waiting_for_a_turn_costs_the_agent_no_time(make_env):
+    def busy(*asked):
+        time.sleep(0.2)
+        return replace(quality_run(*asked), queued_s=0.2)
+
+    env = make_env(executor=FakeExecutor(busy))
+    env.reset(seed=0)
+    info = env.step(RUN)[4]
+    assert info["resources"].queued_s == 0.2
+    assert env.unwrapped.state().elapsed_s <= info["resources"].total_s - 0.2
 
 
 def test_step_wise_episodes_end_after_one_step(make_env):
