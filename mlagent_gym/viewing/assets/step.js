@@ -10,6 +10,7 @@ function stepCard(step, index, { dimmed, id, sequence }) {
       h("span", { class: "bullet" }, String(sequence ? step.number || index + 1 : index + 1)),
       h("h3", null, step.action, target && h("code", null, target)),
       name && h("span", { class: `badge ${kind}`, title: meaning }, kind === "better" || kind === "worse" ? kind : name),
+      !sequence && h("span", { class: "badge run" }, step.task),
       step.run && h("span", { class: "badge run" }, `run: ${step.run}`),
       h("span", { class: "grow" }),
       step.scored && step.score != null && h("span", { class: "fact" }, h("small", null, "score"), number(step.score)),
