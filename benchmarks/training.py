@@ -59,9 +59,9 @@ def main(
             if only in ("", name):
                 figures[name] = part(Path(top) / name, model, pairs)
                 figures["load"] = os.getloadavg()[0]
-    show(figures, Console(width=110))
     if json_path is not None:
         json_path.write_text(json.dumps(figures, indent=1) + "\n")
+    show(figures, Console(width=110))
     if not held(figures):
         raise typer.Exit(1)
 
