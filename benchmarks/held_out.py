@@ -148,7 +148,8 @@ def held_out(
             )
             agent = make_agent(policy, sampling, at_once=endpoint_at_once)
             capacity = Capacity(slots, memory_gb, gpus_per_script, ray)
-            _run(results, agent, capacity, at_once, console)
+            with results.alone():
+                _run(results, agent, capacity, at_once, console)
             if results.regraded():
                 regrade_results(results)
         summary = results.summary()

@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,26 @@ class Results:
 
     folder: Path
     protocol: Protocol
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep others from running the same benchmark at the same time.
+
+        Raises
+        ------
+        ConfigError
+            Another process does.
+        """
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(self.folder / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise ConfigError(
+                f"Another process is running the benchmark in {self.folder}. Wait for it, or "
+                "give another --out."
+            ) from None
 
     def surroundings(self) -> dict[str, Any]:
         """Return the command, versions and machine the benchmark was begun with."""

@@ -57,6 +57,15 @@ def test_a_folder_keeps_to_its_protocol(tmp_path):
         open_results(tmp_path / "nothing")
 
 
+def test_a_folder_is_run_by_one_process_at_a_time(tmp_path):
+    results = open_results(tmp_path / "r", PROTOCOL)
+    again = open_results(tmp_path / "r")
+    with results.alone(), pytest.raises(ConfigError, match="Another process"), again.alone():
+        pass
+    with again.alone():
+        pass
+
+
 def test_the_surroundings_name_versions_and_no_paths():
     found = surroundings()
     assert {"python", "cores", "revision", "packages"} <= set(found)
