@@ -121,7 +121,7 @@ def real_variant(task: Task, split: str | None = None, *, partial: bool = False)
     if split is not None and split not in task.other_splits:
         known = ", ".join(task.other_splits) or "none"
         raise UsageError(
-            f"{task.id} has no split {split!r} beside {task.benchmark}'s own; others: {known}."
+            f"{task.id} has no split {split!r} beside {task.benchmark}'s own; known: {known}."
         )
     return "real" + (f"-{split}" if split else "") + (_PARTIAL if partial else "")
 
@@ -300,7 +300,10 @@ def _load(task: Task, key: str) -> Prepared | None:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         kept = {name: manifest[name] for name in _KEPT}
         if key.startswith("real") and kept["variant"] != key:
-            raise ValueError(f"its variant is {kept['variant']}")
+            raise DataCorruptError(
+                f"{folder / _MANIFEST} is of the variant {kept['variant']!r}. Delete {folder} and "
+                "prepare again."
+            )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError) as error:

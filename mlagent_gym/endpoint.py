@@ -191,7 +191,7 @@ def _ask(config: EndpointConfig, messages: Messages) -> Completion:
     except (AttributeError, IndexError, TypeError) as error:
         raise EndpointError(
             f"{config.base_url} answered something else: {error}."
-            " Does it speak OpenAI's chat completions? Set base_url to one that does."
+            " Set base_url to one that speaks OpenAI's chat completions."
         ) from error
     if choice.finish_reason == "length" or not text.strip():
         raise EndpointError(

@@ -88,6 +88,6 @@ def keep_blobs(blobs: Blobs, store: Store) -> None:
     """
     for digest, content in blobs.items():
         if store.put(content) != digest:
-            raise StoreError(f"A blob came as {digest} and has another content.")
+            raise StoreError(f"A blob came as {digest} and has another content. Run it again.")
     if blobs:
         store.sync()

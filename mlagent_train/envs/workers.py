@@ -268,8 +268,8 @@ class Crew:
     def _break(self, error: Exception) -> None:
         self._broken = MachineError(
             f"No environment worker could be started in {_STARTS_IN_A_ROW} attempts "
-            f"({type(error).__name__}: {error}). Does a node offer enough {SLOT}, CPUs, GPUs and "
-            "memory, and can it import mlagent_train?"
+            f"({type(error).__name__}: {error}). Make sure that a node offers enough {SLOT}, CPUs, "
+            "GPUs and memory and can import mlagent_train; then run the same command again."
         )
         self._idle.put_nowait(None)  # wakes those who wait
 
