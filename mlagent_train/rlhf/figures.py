@@ -2,8 +2,8 @@
 
 OpenRLHF logs the mean of every ``extra_logs`` value over all samples. Means over the
 samples of one task, and how well the critic predicts returns, it does not compute; they
-are added to the figures of a batch where it gathers them, and go the same way to
-TensorBoard and Weights & Biases. Nothing that it trains with is changed.
+are added where it logs a batch, and go the same way to TensorBoard and Weights & Biases.
+Nothing that it trains with is changed.
 """
 
 from __future__ import annotations
@@ -21,19 +21,48 @@ _BY_GROUP = ("valid", "improved", "scored", "failed", "corner_case", "gain", "fa
 """Values of ``extra_logs`` that are logged for each task, too."""
 
 
+_LATEST: dict[str, float] = {}
+"""Figures of the batch whose update is logged next; one process makes and logs batches."""
+
+
 def install() -> None:
-    """Have OpenRLHF's trainer, in whichever process it runs, log `batch_figures`."""
-    after_import({"openrlhf.trainer.ppo_trainer": _extend})
+    """Have OpenRLHF's trainer, in whichever process it runs, log `batch_figures`.
+
+    Its trainer classes themselves are out of reach: Ray copies their methods when they are
+    defined. What they call is not.
+    """
+    after_import(
+        {
+            "openrlhf.trainer.ppo_utils.experience_maker": _keep_figures,
+            "openrlhf.utils.logging_utils": _log_figures,
+        }
+    )
 
 
-def _extend(module: Any) -> None:
-    original = module.BasePPOTrainer._compute_rollout_stats
+def _keep_figures(module: Any) -> None:
+    original = module.RemoteExperienceMaker.compute_advantages_and_returns
 
     @functools.wraps(original)
-    def with_figures(self: Any, experiences: Sequence[Any]) -> dict[str, float]:
-        return {**original(self, experiences), **batch_figures(experiences)}
+    def with_figures(self: Any, experiences: Sequence[Any]) -> Sequence[Any]:
+        made: Sequence[Any] = original(self, experiences)
+        _LATEST.clear()
+        _LATEST.update(batch_figures(made))
+        return made
 
-    module.BasePPOTrainer._compute_rollout_stats = with_figures
+    module.RemoteExperienceMaker.compute_advantages_and_returns = with_figures
+
+
+def _log_figures(module: Any) -> None:
+    for logger in (module.TensorboardLogger, module.WandbLogger):
+        logger.log_train = _with_latest(logger.log_train)
+
+
+def _with_latest(original: Any) -> Any:
+    @functools.wraps(original)
+    def log_train(self: Any, global_step: int, logs_dict: Mapping[str, Any]) -> None:
+        original(self, global_step, {**logs_dict, **_LATEST})
+
+    return log_train
 
 
 def batch_figures(experiences: Sequence[Any]) -> dict[str, float]:
