@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +31,9 @@ from mlagent_gym.executor import Executor, Limits, RunStatus
 from mlagent_gym.sandbox import make_executor
 from mlagent_gym.workspace import Workspace
 
-LIMITS = Limits(wall_s=1.0, memory_mb=128, processes=16, disk_mb=16, files=200, output_kb=64)
+LIMITS = Limits(wall_s=60.0, memory_mb=128, processes=16, disk_mb=16, files=200, output_kb=64)
+SHORT = replace(LIMITS, wall_s=1.0)
+"""For scripts that may time out; others must end by themselves, however busy the machine is."""
 WARM_UP = 40
 GROWTH_MB = 16.0
 """What the broker may grow by: Python's own arenas settle during the first hundreds of runs."""
@@ -44,6 +46,10 @@ class Kind:
     script: str
     weight: int
     ends: frozenset[RunStatus]
+
+    @property
+    def limits(self) -> Limits:
+        return SHORT if RunStatus.TIMEOUT in self.ends else LIMITS
 
 
 def _kind(script: str, weight: int, *ends: RunStatus) -> Kind:
@@ -150,7 +156,7 @@ def _all(
     def one(name: str) -> tuple[str, str]:
         with closing(Workspace(top, top)) as workspace:
             workspace.write("train.py", KINDS[name].script.encode())
-            run = executor.run("train.py", workspace.path, top, LIMITS)
+            run = executor.run("train.py", workspace.path, top, KINDS[name].limits)
             workspace.snapshot(lambda content: str(len(content)))
         progress.advance(task)
         return name, run.status
