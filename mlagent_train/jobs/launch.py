@@ -21,6 +21,7 @@ from typing import Any
 from mlagent_train.errors import StageError
 from mlagent_train.hardware import cpu_count
 from mlagent_train.jobs.job import Job, RaySettings
+from mlagent_train.jobs.last_words import last_words
 from mlagent_train.rlhf.process import prepare
 
 __all__ = ["die_with_parent", "run_job", "start_ray"]
@@ -75,11 +76,11 @@ def run_job(job: Job, folder: Path, name: str, watch: Callable[[], None] = lambd
                     child.wait()
     watch()
     if child.returncode != 0:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        tail = "\n".join(f"    {line[:300]}" for line in lines[-15:])
+        lines = last_words(log.read_text(encoding="utf-8", errors="replace"))
+        said = "\n".join(f"    {line}" for line in lines)
         raise StageError(
             f"{job.command} ended with status {child.returncode}. What was finished is kept: run "
-            f"the same command to go on from there. The end of {log}:\n{tail}"
+            f"the same command to go on from there. It said (all of it: {log}):\n{said}"
         )
 
 
