@@ -8,7 +8,7 @@ Traceback (most recent call last):
 ray.exceptions.RayTaskError(ActorDiedError): \x1b[36mray::PPOTrainer.fit()\x1b[39m
 ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.
 \tname: engine
-\x1b[36m(Actor pid=1)\x1b[0m Loading weights:   0%|          | 0/26\rLoading weights: 100%|###| 26/26
+\x1b[36m(Actor pid=1)\x1b[0m Loading:   0%|   | 0/26\rLoading: 100%|###| 26/26
 \x1b[36m(Actor pid=2)\x1b[0m   super().__init__(loader)
 """
 
