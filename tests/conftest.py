@@ -1,7 +1,9 @@
 """Fixtures that every test may use."""
 
 import os
+import runpy
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,22 @@ def cache(tmp_path_factory):
         del os.environ["MLAGENT_CACHE"]
     else:
         os.environ["MLAGENT_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def engine_executor(cache):
+    """Give a function from a container engine to its executor's name; skip if it does not work."""
+    known = {}
+
+    def name_of(engine):
+        image = runpy.run_path(str(Path(__file__).with_name("container_image.py")))
+        if engine not in known:
+            known[engine] = image["trouble_with"](engine, cache)
+        if known[engine]:
+            pytest.skip(f"{engine}: {known[engine]}")
+        return f"{engine}:{image['NAME']}"
+
+    return name_of
 
 
 @pytest.fixture(scope="session")

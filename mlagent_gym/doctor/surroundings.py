@@ -10,7 +10,8 @@ from mlagent_gym import data
 from mlagent_gym.doctor.finding import Finding, Status
 from mlagent_gym.endpoint import EndpointConfig
 from mlagent_gym.errors import ConfigError, DataError, MLAgentError
-from mlagent_gym.sandbox.levels import LEVELS, layers
+from mlagent_gym.sandbox.layers import Presence, layers
+from mlagent_gym.sandbox.levels import LEVELS
 from mlagent_gym.tasks import Task, load_task, missing_packages, task_ids
 
 __all__ = ["data_of_tasks", "endpoints", "sandbox"]
@@ -20,7 +21,7 @@ def sandbox() -> Iterator[Finding]:
     """Try what scripts can be confined with."""
     found = layers()
     levels = found[: len(LEVELS)]
-    usable = next((layer for layer in levels if layer.active), None)
+    usable = next((layer for layer in levels if layer.presence is Presence.ACTIVE), None)
     yield Finding(
         "sandbox",
         "scripts",
@@ -30,14 +31,14 @@ def sandbox() -> Iterator[Finding]:
         needed=True,
     )
     for layer in found:
-        better = usable is None or layer in levels[: levels.index(usable)]
-        meaning, _, remedy = layer.meaning.partition(" To have it: ")
+        missing = layer.presence is Presence.MISSING
+        better = layer in levels[: levels.index(usable)] if usable else bool(layer.remedy)
         yield Finding(
             "sandbox",
             layer.name,
-            Status.OK if layer.active else Status.BROKEN if better else Status.ABSENT,
-            meaning if layer.active else f"no: {meaning}",
-            "" if layer.active else remedy or "nothing: scripts are confined without it.",
+            Status.OK if not missing else Status.BROKEN if better else Status.ABSENT,
+            f"{'no' if missing else layer.presence}: {layer.meaning}",
+            "" if not missing else layer.remedy or "nothing: it is not needed.",
         )
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mlagent_gym.errors import ConfigError
 from mlagent_gym.executor import Executor
 from mlagent_gym.sandbox.cache import CachingExecutor
+from mlagent_gym.sandbox.container_executor import ContainerExecutor
+from mlagent_gym.sandbox.containers import ENGINES
 from mlagent_gym.sandbox.executor import SandboxExecutor
-from mlagent_gym.sandbox.levels import best_level
+from mlagent_gym.sandbox.levels import best_level, require_confinement
 
 __all__ = ["EXECUTORS", "make_executor"]
 
 EXECUTORS = ("auto", "warm", "cold", "unsafe")
+"""Names that need no image."""
+
+_IMAGE = "MLAGENT_IMAGE"
 
 
 def make_executor(name: str = "auto", *, cache: Path | None = None, gpus: int = 0) -> Executor:
@@ -23,6 +29,8 @@ def make_executor(name: str = "auto", *, cache: Path | None = None, gpus: int = 
     name
         ``"auto"`` or ``"warm"``: confined as well as the machine allows, forked from a
         preloaded interpreter. ``"cold"``: confined, in a new interpreter each time.
+        ``"docker"`` or ``"podman"``: each script in a container of its own, of the image
+        named after a colon (``"docker:python-ml:latest"``) or in ``MLAGENT_IMAGE``.
         ``"unsafe"``: limits on what is used, but no confinement.
     cache
         Folder of known runs, which are replayed instead of made again; None: every
@@ -38,11 +46,28 @@ def make_executor(name: str = "auto", *, cache: Path | None = None, gpus: int = 
     SandboxError
         The machine cannot confine scripts; the message says what to do.
     """
+    engine, _, image = name.partition(":")
+    if engine in ENGINES:
+        return _in_containers(engine, image or os.environ.get(_IMAGE, ""), cache, gpus)
     if name not in EXECUTORS:
-        raise ConfigError(f"There is no executor {name!r}; known: {', '.join(EXECUTORS)}.")
+        known = ", ".join((*EXECUTORS, *(f"{engine}:IMAGE" for engine in ENGINES)))
+        raise ConfigError(f"There is no executor {name!r}; known: {known}.")
     level = "none" if name == "unsafe" else best_level()
     executor = SandboxExecutor(level, warm=name in ("auto", "warm"), gpus=gpus)
-    if cache is None:
-        return executor
     # Numbers differ in their last digits from one kind of processor to the other.
-    return CachingExecutor(executor, cache / f"gpus-{gpus}" if gpus else cache)
+    return _remembering(executor, cache, f"gpus-{gpus}" if gpus else "")
+
+
+def _in_containers(engine: str, image: str, cache: Path | None, gpus: int) -> Executor:
+    if not image or image.startswith("-"):
+        raise ConfigError(
+            f"Executor {engine!r} needs an image with Python and the tasks' libraries: say "
+            f"'{engine}:IMAGE', or set {_IMAGE}."
+        )
+    executor = ContainerExecutor(engine, image, gpus=gpus)
+    require_confinement(executor)
+    return _remembering(executor, cache, f"{executor.kind}-gpus-{gpus}")
+
+
+def _remembering(executor: Executor, cache: Path | None, folder: str) -> Executor:
+    return executor if cache is None else CachingExecutor(executor, cache / folder)

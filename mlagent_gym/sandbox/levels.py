@@ -11,24 +11,24 @@ import socket
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlagent_gym.errors import MLAgentError, SandboxError
-from mlagent_gym.executor import Limits
+from mlagent_gym.executor import Executor, Limits
 from mlagent_gym.sandbox.broker_client import runtime_folder
+from mlagent_gym.sandbox.container_executor import ContainerExecutor
 from mlagent_gym.sandbox.executor import SandboxExecutor
 from mlagent_gym.sandbox.runtime import landlock
 from mlagent_gym.sandbox.visible import interpreter_folders
 
 __all__ = [
     "LEVELS",
-    "Layer",
     "Level",
     "best_level",
     "closed_to_scripts",
-    "layers",
+    "require_confinement",
     "trouble_with",
 ]
 
@@ -100,11 +100,28 @@ def trouble_with(level: str) -> str:
     A script is run under it that tries what it must not be able to do. What was found is
     kept until the machine or the project's code changes.
     """
-    kept = runtime_folder() / f"{SandboxExecutor(level, warm=False).kind}.{_boot()}.probe"
+    return _remembered(SandboxExecutor(level, warm=False).kind, lambda: _try(level))
+
+
+def require_confinement(executor: ContainerExecutor) -> None:
+    """Try whether containers confine as they must.
+
+    Raises
+    ------
+    SandboxError
+        They do not, or there are none; the message says why.
+    """
+    if trouble := _remembered(executor.kind, lambda: _breach_of(executor)):
+        raise SandboxError(f"Scripts cannot be run in these containers: {trouble}")
+
+
+def _remembered(kind: str, find: Callable[[], str]) -> str:
+    """Return the trouble with a kind of executor; that there is none is kept."""
+    kept = runtime_folder() / f"{kind}.{_boot()}.probe"
     with contextlib.suppress(OSError, ValueError):
         known: str = json.loads(kept.read_text())
         return known
-    trouble = _try(level)
+    trouble = find()
     if not trouble:  # what is wrong may be put right
         temporary = kept.with_suffix(f".{secrets.token_hex(4)}")
         temporary.write_text(json.dumps(trouble))
@@ -147,44 +164,6 @@ def closed_to_scripts() -> str:
     return ""
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One of the machine's means to confine, and whether it is there."""
-
-    name: str
-    active: bool
-    meaning: str
-    """What its being there, or missing, means."""
-
-
-def layers() -> list[Layer]:
-    """Return what the machine offers, for people to read."""
-    found = []
-    for level in LEVELS:
-        trouble = trouble_with(level.name)
-        meaning = trouble.splitlines()[-1] + f" To have it: {level.remedy}." if trouble else ""
-        found.append(Layer(f"level {level.name}", not trouble, meaning or level.made_of))
-    version = landlock.abi() if sys.platform == "linux" else 0
-    found.append(
-        Layer(
-            f"Landlock {version}",
-            version >= 6,
-            "a second wall around files, sockets and signals"
-            if version >= 6
-            else "before version 6 (Linux 6.12) it cannot stand alone",
-        )
-    )
-    delegated = os.access("/sys/fs/cgroup/cgroup.procs", os.W_OK)
-    found.append(
-        Layer(
-            "cgroup v2",
-            delegated,
-            "not used: memory is watched every 50 ms instead",
-        )
-    )
-    return found
-
-
 def _try(level: str) -> str:
     if sys.platform != "linux":
         return "only Linux can confine scripts."
@@ -195,15 +174,21 @@ def _try(level: str) -> str:
             f"root's scripts run as another user, who may not enter {closed}, where the "
             f"interpreter is: run chmod o+x {closed}, or install the project elsewhere."
         )
+    executor = SandboxExecutor(level, warm=False)
+    try:
+        return _breach_of(executor)
+    finally:
+        executor.close()
+
+
+def _breach_of(executor: Executor) -> str:
+    """Return what a script could do that it must not; empty if nothing."""
     with _bait() as (folder, script):
-        executor = SandboxExecutor(level, warm=False)
+        (folder / "work/probe.py").write_text(script)
         try:
-            (folder / "work/probe.py").write_text(script)
             run = executor.run("probe.py", folder / "work", folder / "data", _LIMITS)
         except MLAgentError as error:
             return str(error).strip()
-        finally:
-            executor.close()
         if run.output != f"HELD {_PROBED}\n" or not (folder / "work/made").is_file():
             return f"a script could do what it must not, or not what it must: {run.output!r}"
         if (folder / "data/data").read_text() != "data":

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from mlagent_gym import data
 from mlagent_gym.cli import app
 from mlagent_gym.doctor import Status, examine, machine, packages, surroundings
-from mlagent_gym.sandbox.levels import Layer
+from mlagent_gym.sandbox.layers import Layer, Presence
 from mlagent_gym.tasks import load_task, task_ids
 
 
@@ -67,9 +67,9 @@ def test_the_command_ends_well_and_speaks_json():
 def test_a_machine_without_a_sandbox_is_broken(monkeypatch):
     def layers():
         return [
-            Layer("level ns", False, "no namespaces. To have it: allow them."),
-            Layer("level landlock", False, "too old. To have it: needs Linux 6.12."),
-            Layer("Landlock 3", False, "too old"),
+            Layer("level ns", Presence.MISSING, "no namespaces", "allow them."),
+            Layer("level landlock", Presence.MISSING, "too old", "needs Linux 6.12."),
+            Layer("docker", Presence.MISSING, "not installed"),
         ]
 
     monkeypatch.setattr(surroundings, "layers", layers)
@@ -77,6 +77,7 @@ def test_a_machine_without_a_sandbox_is_broken(monkeypatch):
     assert found["scripts"].status is Status.BROKEN
     assert found["level ns"].status is Status.BROKEN
     assert found["level ns"].remedy == "allow them."
+    assert found["docker"].status is Status.ABSENT
     done = CliRunner().invoke(app, ["doctor"])
     assert done.exit_code == 1
     assert "cannot be used before this is put right: scripts" in " ".join(done.stdout.split())
@@ -84,8 +85,8 @@ def test_a_machine_without_a_sandbox_is_broken(monkeypatch):
 
 def test_the_second_level_will_do(monkeypatch):
     layers = [
-        Layer("level ns", False, "no. To have it: allow it."),
-        Layer("level landlock", True, ""),
+        Layer("level ns", Presence.MISSING, "no", "allow it."),
+        Layer("level landlock", Presence.ACTIVE, ""),
     ]
     monkeypatch.setattr(surroundings, "layers", lambda: layers)
     found = by_name(surroundings.sandbox())

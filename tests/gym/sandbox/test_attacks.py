@@ -16,6 +16,7 @@ import pytest
 
 from mlagent_gym.executor import Executor, Limits, RunStatus
 from mlagent_gym.sandbox import SandboxExecutor, make_executor
+from mlagent_gym.sandbox.containers import ENGINES
 from mlagent_gym.sandbox.levels import closed_to_scripts, trouble_with
 
 ATTACKS = sorted(
@@ -41,15 +42,19 @@ LEAVE_A_PROCESS = {"outlive_the_run", "hold_the_pipes"}
 
 
 # Where root's scripts may not reach the interpreter, `test_plain_user` lets them.
-WAYS = ["warm", "cold", *([] if closed_to_scripts() else ["landlock"])]
+WAYS = ["warm", "cold", *([] if closed_to_scripts() else ["landlock"]), *ENGINES]
 
 
 @pytest.fixture(scope="module", params=WAYS)
-def confined(request: pytest.FixtureRequest) -> Iterator[Executor]:
+def confined(
+    request: pytest.FixtureRequest, engine_executor: Callable[[str], str]
+) -> Iterator[Executor]:
     if request.param == "landlock":
         if trouble := trouble_with("landlock"):
             pytest.skip(f"level landlock: {trouble.splitlines()[-1]}")
         made: Executor = SandboxExecutor("landlock", warm=True)
+    elif request.param in ENGINES:
+        made = make_executor(engine_executor(request.param))
     else:
         made = make_executor(request.param)
     yield made
