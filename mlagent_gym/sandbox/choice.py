@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from mlagent_gym.errors import ConfigError
@@ -12,6 +13,7 @@ from mlagent_gym.sandbox.container_executor import ContainerExecutor
 from mlagent_gym.sandbox.containers import ENGINES
 from mlagent_gym.sandbox.executor import SandboxExecutor
 from mlagent_gym.sandbox.levels import best_level, require_confinement
+from mlagent_gym.sandbox.portable import PortableExecutor
 
 __all__ = ["EXECUTORS", "make_executor"]
 
@@ -31,7 +33,8 @@ def make_executor(name: str = "auto", *, cache: Path | None = None, gpus: int = 
         preloaded interpreter. ``"cold"``: confined, in a new interpreter each time.
         ``"docker"`` or ``"podman"``: each script in a container of its own, of the image
         named after a colon (``"docker:python-ml:latest"``) or in ``MLAGENT_IMAGE``.
-        ``"unsafe"``: limits on what is used, but no confinement.
+        ``"unsafe"``: limits on what is used, but no confinement; the only one that other
+        systems than Linux have, where the limits are watched from outside.
     cache
         Folder of known runs, which are replayed instead of made again; None: every
         script is run. See `CachingExecutor`.
@@ -52,6 +55,8 @@ def make_executor(name: str = "auto", *, cache: Path | None = None, gpus: int = 
     if name not in EXECUTORS:
         known = ", ".join((*EXECUTORS, *(f"{engine}:IMAGE" for engine in ENGINES)))
         raise ConfigError(f"There is no executor {name!r}; known: {known}.")
+    if name == "unsafe" and sys.platform != "linux":
+        return _remembering(PortableExecutor(), cache, f"gpus-{gpus}" if gpus else "")
     level = "none" if name == "unsafe" else best_level()
     executor = SandboxExecutor(level, warm=name in ("auto", "warm"), gpus=gpus)
     # Numbers differ in their last digits from one kind of processor to the other.
