@@ -4,12 +4,14 @@ Its text is given to the interpreter of the image, which may be older than ours.
 neither stop, kill nor trace it; when it ends, so does everything else in the container.
 """
 
+import base64
 import ctypes
 import json
 import os
 import resource
 import signal
 import sys
+import time
 from typing import Any, Dict, List, NoReturn  # noqa: UP035 - for old interpreters
 
 READY = b"\0"
@@ -17,7 +19,8 @@ READY = b"\0"
 BY_SIGNAL = 128
 """Exit codes above it mean the signal that ended the script."""
 
-_DUMPABLE = 4
+_DUMPABLE, _SECCOMP, _BY_FILTER = 4, 22, 2
+_LOOK_EVERY_S = 0.1
 
 
 def main() -> NoReturn:
@@ -27,11 +30,18 @@ def main() -> NoReturn:
         name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")
     }
     environment.update(setting["environment"])
-    # Neither what we were started with nor our memory is for a script of the same user.
-    ctypes.CDLL(None).prctl(_DUMPABLE, 0, 0, 0, 0)
-    # Should whoever watches this container be gone, it must end all the same.
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(BY_SIGNAL + signal.SIGKILL))
-    signal.alarm(setting["end_after_s"])
+    _confine(base64.b64decode(setting["filter"]))
+    end_s = time.monotonic() + setting["end_after_s"]
+
+    def look(*_: object) -> None:
+        """End all when memory ran out, of which the kernel ends but one process."""
+        # Should whoever watches this container be gone, it must end all the same.
+        if _oom_kills() or time.monotonic() > end_s:
+            _report()
+            os._exit(BY_SIGNAL + signal.SIGKILL)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _LOOK_EVERY_S, _LOOK_EVERY_S)
     os.write(1, READY)
     script = os.fork()
     if script == 0:
@@ -42,6 +52,18 @@ def main() -> NoReturn:
             _report()
             by_signal = os.WIFSIGNALED(status)
             os._exit(BY_SIGNAL + os.WTERMSIG(status) if by_signal else os.WEXITSTATUS(status))
+
+
+def _confine(program: bytes) -> None:
+    """Take system calls from us and the script, and hide from it what we know."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    code = ctypes.create_string_buffer(program, len(program))
+    described = (ctypes.c_uint64 * 2)(len(program) // 8, ctypes.addressof(code))
+    address = ctypes.c_void_p(ctypes.addressof(described))
+    zero = ctypes.c_void_p(0)
+    for option, first, second in ((_DUMPABLE, zero, zero), (_SECCOMP, _BY_FILTER, address)):
+        if libc.prctl(option, first, second, zero, zero):
+            raise OSError(ctypes.get_errno(), "the container's first process cannot be confined")
 
 
 def _report() -> None:
@@ -63,7 +85,6 @@ def _oom_kills() -> int:
 def _become(command: List[str], environment: Dict[str, str]) -> NoReturn:  # noqa: UP006
     try:
         os.setsid()
-        signal.alarm(0)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(1, 2)  # one stream keeps output and errors in order
         for ignored in (signal.SIGPIPE, signal.SIGXFSZ):

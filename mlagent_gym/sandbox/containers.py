@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import inspect
 import json
 import math
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from mlagent_gym.executor import Limits
 from mlagent_gym.sandbox import container_init
+from mlagent_gym.sandbox.runtime import seccomp
 
 __all__ = ["ENGINES", "FIRST", "Box", "run_command"]
 
@@ -61,13 +63,14 @@ class Box:
 def run_command(box: Box) -> list[str]:
     """Return the command that makes the container, runs the script, and hands on its output.
 
-    The engine's own rules for system calls (seccomp) stay in force; nothing is fetched from
-    a registry.
+    The container's first process adds our rules for system calls to those of the engine.
+    Nothing is fetched from a registry.
     """
     limits = box.limits
     setting = {
         "name": box.name,
         "environment": dict(box.environment),
+        "filter": base64.b64encode(seccomp.build(own_view=True)).decode(),
         "end_after_s": math.ceil(limits.wall_s) + _END_LATER_S,
     }
     most = {
