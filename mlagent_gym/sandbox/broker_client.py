@@ -21,6 +21,7 @@ from mlagent_gym.errors import SandboxError
 from mlagent_gym.sandbox.runtime import wire
 from mlagent_gym.sandbox.runtime.gpus import Gpu
 from mlagent_gym.sandbox.runtime.nursery import BOOT
+from mlagent_gym.sandbox.visible import interpreter
 
 __all__ = ["BrokerSpec", "connect", "join", "name_of", "runtime_folder"]
 
@@ -111,7 +112,7 @@ def name_of(spec: BrokerSpec) -> str:
     mounts = Path("/proc/self/ns/mnt").stat().st_ino if sys.platform == "linux" else 0
     # A folder that was removed and made again is another: brokers hold on to what they show.
     shown = [(path, Path(path).stat().st_ino) for path in spec.visible if Path(path).exists()]
-    text = json.dumps([repr(spec), sources, mounts, shown, sys.executable, sys.prefix])
+    text = json.dumps([repr(spec), sources, mounts, shown, interpreter(), sys.prefix])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -171,7 +172,7 @@ def _start(spec: BrokerSpec, path: Path, lock_path: Path, log_path: Path) -> Non
         "hidden": spec.hidden,
     }
     boot = BOOT.format(package="runtime", entry="broker")
-    command = [sys.executable, "-I", "-S", "-c", boot]
+    command = [interpreter(), "-I", "-S", "-c", boot]
     command += [str(Path(__file__).parent), json.dumps(options)]
     with log_path.open("wb") as log, listening:
         subprocess.run(

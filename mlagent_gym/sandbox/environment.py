@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+
+from mlagent_gym.sandbox.visible import interpreter
 
 __all__ = ["script_environment"]
 
@@ -19,7 +20,7 @@ def script_environment(*, home: str, temporary: str, threads: int) -> dict[str, 
         How many each numerical library may start.
     """
     return {
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{Path(interpreter()).parent}:/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "HOME": home,

@@ -6,7 +6,6 @@ import itertools
 import math
 import os
 import socket
-import sys
 import tempfile
 import threading
 from dataclasses import asdict
@@ -24,7 +23,7 @@ from mlagent_gym.sandbox.runtime import view, wire
 from mlagent_gym.sandbox.runtime.gpus import Gpu
 from mlagent_gym.sandbox.runtime.orders import Order, Report
 from mlagent_gym.sandbox.runtime.slots import Demand
-from mlagent_gym.sandbox.visible import interpreter_folders, own_folders
+from mlagent_gym.sandbox.visible import interpreter, interpreter_folders, own_folders
 
 __all__ = ["SandboxExecutor"]
 
@@ -101,7 +100,7 @@ class SandboxExecutor:
         environment = script_environment(home=home, temporary="/tmp", threads=threads)
         self._spec = BrokerSpec(
             level=level,
-            python=sys.executable,
+            python=interpreter(),
             cores=cores or 0,
             memory_mb=memory_mb or 0,
             gpus=machine_gpus.find() if devices is None else devices,
@@ -183,7 +182,7 @@ class SandboxExecutor:
         return Order(
             level=self._level,
             warm=self._warm,
-            python=sys.executable,
+            python=interpreter(),
             script=script,
             workspace=str(workspace.resolve()),
             data=str(data.resolve()),
