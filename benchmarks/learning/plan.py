@@ -65,8 +65,8 @@ class Size:
     """States of each split that the state-reading test asks about."""
 
 
-FULL = Size(trajectories=12, examples=8_000, updates=12, states=64, turns=4, episodes=4, probes=48)
-QUICK = Size(trajectories=4, examples=2_400, updates=3, states=32, turns=4, episodes=1, probes=12)
+FULL = Size(trajectories=12, examples=4_000, updates=12, states=64, turns=4, episodes=4, probes=48)
+QUICK = Size(trajectories=4, examples=1_600, updates=2, states=32, turns=4, episodes=1, probes=12)
 
 
 def expert_config(ideas: str, size: Size) -> Config:

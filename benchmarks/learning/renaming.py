@@ -1,11 +1,11 @@
-"""More examples for the warm start: expert steps with their knobs renamed.
+"""More examples for the warm start: expert steps with their knobs mixed and renamed.
 
-A model of a million parameters trained on six tasks remembers their knobs instead of
-reading them, and fails on every other task. Here each step of the expert is shown again with
-other names, other neighbours and another order of its knobs: what stays is that a name has
-to be copied out of the prompt, and which kind of change goes with which kind of value. Names
-are made up of words of the held-in tasks and of syllables; nothing is taken from a held-out
-task.
+A model of a million parameters trained on six tasks remembers which knobs a title stands for
+instead of reading them, and fails on every other task. Here each step of the expert is shown
+again under another title, with knobs of other tasks between its own, some of its own left
+out, in another order and some with other names: what stays is that a name has to be copied
+out of the prompt, and which kind of change goes with which kind of value. Names are made up
+of words of the held-in tasks and of syllables; nothing is taken from a held-out task.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 
 _KNOBS, _STEPS = "\nKnobs:\n", "\nSteps:\n"
 _CONSONANTS, _VOWELS = "BCDFGHJKLMNPQRSTVWXYZ", "AEIOU"
-_KEPT_NAMES = 0.35
+_KEPT_NAMES = 0.8
 """Share of knobs that keep their name: what a name means is worth remembering."""
 
 
@@ -59,10 +59,8 @@ def renamed(row: Row, words: Sequence[str], others: Sequence[Knob], rng: random.
         for line in shown.splitlines()
         if line.partition(" = ")[0] in touched or rng.random() < share
     ]
-    lines += [
-        Knob(_new_name(words, taken, rng), knob.text).line
-        for knob in rng.sample(others, rng.randint(0, 5))
-    ]
+    drawn = {knob.name: knob for knob in rng.sample(others, rng.randint(0, 8))}
+    lines += [knob.line for name, knob in drawn.items() if name not in taken]
     rng.shuffle(lines)
     title = " ".join(rng.sample(words, rng.randint(1, 4))).capitalize()
     opening = re.sub(r"^Task: .*", lambda _: f"Task: {title}", opening)

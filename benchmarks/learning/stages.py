@@ -41,6 +41,7 @@ __all__ = ["STAGES", "Bench", "Work", "works"]
 STAGES = ("collect", "sft", "before", "ppo", "after", "probe", "best-of-n")
 _SHOWN_AS_IS = 0.3
 """Share of the warm start's examples that are the expert's own, not renamed."""
+_KEYS = ("task", "state", "env", "messages", "reply")
 _WORD = re.compile(r"[A-Za-z]{3,9}")
 
 
@@ -80,6 +81,8 @@ def works(bench: Bench) -> Iterator[Work]:
     for seed in bench.seeds:
         for arm in ARMS.values():
             yield from _works_of(bench, arm, seed)
+        start = bench.judged(ARMS["diverse"], seed)
+        yield Work("best-of-n", "diverse", seed, lambda c, run=start: _best_of_n(bench, run, c))
 
 
 def _works_of(bench: Bench, arm: Arm, seed: int) -> Iterator[Work]:
@@ -95,8 +98,6 @@ def _works_of(bench: Bench, arm: Arm, seed: int) -> Iterator[Work]:
     yield work("ppo", lambda console: ppo(open_run(run.config, run.folder), console))
     yield work("after", lambda c: _evaluate(judged, str(run.final_model), "after", c))
     yield work("probe", lambda c: _probe(bench, run, str(run.final_model), "after", seed, c))
-    if arm.name == "diverse":
-        yield work("best-of-n", lambda c: _best_of_n(bench, judged, c))
 
 
 def _collect(bench: Bench, ideas: str, console: Console) -> None:
@@ -146,9 +147,10 @@ def _examples(run: Run, expert: Path, size: Size, seed: int) -> list[dict[str, A
     """Return the expert's valid steps and renamed ones, `size.examples` in all, shuffled."""
     rng = random.Random(f"examples/{seed}")
     rows = [row for one in read_trajectories(expert) for row in one if row["info"]["valid"]]
-    rows = [{key: row[key] for key in ("task", "messages", "reply")} for row in rows]
+    rows = [{key: row[key] for key in _KEYS} for row in rows]
     knobs = {task: _knobs_of(task) for task in run.held_in}
-    words = sorted({word.lower() for row in rows for word in _WORD.findall(str(row["messages"]))})
+    prompts = " ".join(row["messages"][-1]["content"] for row in rows)
+    words = sorted({word.lower() for word in _WORD.findall(prompts)})
     others = {task: [k for t, ks in knobs.items() if t != task for k in ks] for task in knobs}
     examples = []
     for _ in range(size.examples):

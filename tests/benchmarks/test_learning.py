@@ -73,7 +73,7 @@ def test_renaming_makes_many_names_and_keeps_some():
     replies = [
         renamed(row, ["forest", "image", "rate", "mean"], others, rng)["reply"] for _ in range(100)
     ]
-    assert 40 < len(set(replies)) < 90
+    assert 10 < len(set(replies)) < 60
     assert all(" = not " in reply for reply in replies)
 
 
