@@ -226,8 +226,8 @@ class _ContainerCell:
     def end(self) -> tuple[int, float]:
         """Kill the container and wait until it has ended."""
         if self._client.poll() is None:
+            self._client.kill()  # else the engine may wait for it to take all the output
             _engine([self._box.engine, "kill", self._box.name])
-            self._client.kill()  # the engine may wait for it to take output nobody wants
         deadline = time.monotonic() + _END_WITHIN_S
         while (state := self._state())["Status"] not in ("exited", "dead"):
             if time.monotonic() > deadline:
@@ -255,12 +255,12 @@ class _ContainerCell:
 
     def remove(self) -> None:
         """Remove the container, running or not, and what is left of its client."""
-        _engine([self._box.engine, "rm", "--force", "--volumes", self._box.name])
         self._client.kill()
         self._client.wait()
         self._output.close()
         self._errors.close()
         os.close(self.ended)
+        _engine([self._box.engine, "rm", "--force", "--volumes", self._box.name])
         left = _ask(
             [self._box.engine, "ps", "--all", "--quiet", "--filter", f"name={self._box.name}"],
             f"Is {self._box.engine} still running?",
