@@ -64,15 +64,16 @@ def _verdict(results: Figures) -> str:
             if name in arms:
                 change = interval([after - before for before, after in arms[name]])
                 what = "PPO" if name == "diverse" else "PPO on shuffled rewards"
-                sure = (
-                    "the interval is above zero"
-                    if change[1] > 0
-                    else "the interval is below zero"
-                    if change[2] < 0
-                    else "the interval holds zero"
-                )
+                sure = _sure(change) if len(arms[name]) > 1 else "one seed gives no interval"
                 lines.append(f"- {what}, {split}: {_between(change)} percentage points; {sure}.")
     return "\n".join(lines) or _NOTHING
+
+
+def _sure(change: tuple[float, float, float]) -> str:
+    _, low, high = change
+    if low > 0:
+        return "the interval is above zero"
+    return "the interval is below zero" if high < 0 else "the interval holds zero"
 
 
 def _task_table(results: Figures) -> str:
