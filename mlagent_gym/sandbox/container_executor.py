@@ -151,7 +151,10 @@ class ContainerExecutor:
         usable = machine_gpus.usable(machine_gpus.find(), os.environ.get("CUDA_VISIBLE_DEVICES"))
         demand = Demand(self._threads, limits.memory_mb, self._gpus, usable)
         if refusal := slots.refusal(demand):
-            raise CapacityError(f"This run cannot be made on this machine: {refusal}.")
+            raise CapacityError(
+                f"This run cannot be made on this machine: {refusal}. Set lower limits, or use a "
+                "larger machine."
+            )
         while True:
             with lock:
                 grant = slots.take(demand)
@@ -267,7 +270,7 @@ class _ContainerCell:
         )
         if left:
             raise SandboxError(
-                f"Container {self._box.name} could not be removed: restart {self._box.engine}."
+                f"Container {self._box.name} could not be removed. Restart {self._box.engine}."
             )
 
     def _find_first(self) -> int:
@@ -311,7 +314,7 @@ def _carry_out(box: Box) -> Report:
             cell.wait_for_start()
             report = watch(_order(box), cell, cell.output, ours)
         except PreparationError as error:
-            raise SandboxError(f"The script could not be run: {error}") from error
+            raise SandboxError(f"The script could not be run: {error}. Try again.") from error
         finally:
             cell.remove()
     if cell.out_of_memory:
@@ -364,7 +367,7 @@ def _engine(command: list[str]) -> subprocess.CompletedProcess[str]:
     except FileNotFoundError:
         raise SandboxError(f"There is no program {command[0]!r}: install it.") from None
     except subprocess.TimeoutExpired:
-        raise SandboxError(f"{command[0]} does not answer: restart it.") from None
+        raise SandboxError(f"{command[0]} does not answer. Restart it.") from None
 
 
 @contextlib.contextmanager

@@ -112,7 +112,10 @@ def require_confinement(executor: ContainerExecutor) -> None:
         They do not, or there are none; the message says why.
     """
     if trouble := _remembered(executor.kind, lambda: _breach_of(executor)):
-        raise SandboxError(f"Scripts cannot be run in these containers: {trouble}")
+        raise SandboxError(
+            f"Scripts cannot be run in these containers: {trouble}"
+            "\nFix that, or leave the executor out to use the sandbox of this package."
+        )
 
 
 def _remembered(kind: str, find: Callable[[], str]) -> str:

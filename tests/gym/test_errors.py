@@ -27,7 +27,7 @@ TO_THE_AGENT = {"WorkspaceError", "SubmissionError"}
 NEXT_STEP = re.compile(
     r"(?:^|[.:;,}] |\bor |\band |\bthen |[(\n])"
     r"(add|allow|choose|copy|delete|export|fix|free|get|give|if you|install|leave|make|name|"
-    r"prepare|put|remove|restore|run|save|say|see|set|start|try|upgrade|use|write)\b"
+    r"prepare|put|remove|restart|restore|run|save|say|see|set|start|try|upgrade|use|write)\b"
     r"|known:|it has:|\bmust\b|\bneeds?\b|\bat least\b",
     re.IGNORECASE,
 )
