@@ -1,5 +1,6 @@
-"""The main job on real environments at a very small size, killed twice on its way."""
+"""The main job on real environments at a very small size, killed piece by piece on its way."""
 
+import contextlib
 import json
 import os
 import signal
@@ -71,11 +72,15 @@ def of_the_run(folder):
     return [process for process in found if process.pid != os.getpid()]
 
 
-def kill_once(process, there, folder):
-    """Kill the job as soon as a file is there; return once all it started is gone."""
-    while not there.exists():
+def until(true, process, folder):
+    """Wait until something is true of a job that is running."""
+    while not true():
         assert process.poll() is None, (folder / "main.log").read_text()
         time.sleep(0.05)
+
+
+def kill(process, folder):
+    """Kill the job; return once all it started is gone."""
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     deadline = time.monotonic() + 60
@@ -84,17 +89,46 @@ def kill_once(process, there, folder):
         time.sleep(0.2)
 
 
+def actors(process, name):
+    """Return the Ray actors of a class that a job has started."""
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if " ".join(child.cmdline()).startswith(f"ray::{name}"):
+                found.append(child)
+    return found
+
+
 def jsonl(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_a_killed_main_job_ends_with_the_same_results(main_job, tmp_path):
     run = tmp_path / "run"
-    kill_once(
-        main_job(), run / "collect" / "trajectories" / "spaceship-titanic-00000.jsonl", tmp_path
-    )
-    kept = {path: path.read_bytes() for path in (run / "collect" / "trajectories").glob("*.jsonl")}
-    kill_once(main_job(), run / "ppo" / "checkpoints" / "_critic" / "latest", tmp_path)
+    trajectories, checkpoint = run / "collect" / "trajectories", run / "ppo" / "checkpoints"
+    latest = checkpoint / "_critic" / "latest"
+
+    first = main_job()
+    until((trajectories / "spaceship-titanic-00000.jsonl").exists, first, tmp_path)
+    kill(first, tmp_path)
+    kept = {path: path.read_bytes() for path in trajectories.glob("*.jsonl")}
+
+    second = main_job()
+    until(lambda: len(list(trajectories.glob("*.jsonl"))) > len(kept), second, tmp_path)
+    actors(second, "EnvWorker")[0].kill()  # the job goes on
+    until(latest.exists, second, tmp_path)
+    (engine,) = actors(second, "RolloutRayActor")
+    engine.kill()  # the job cannot, and says so
+    assert second.wait() != 0
+    said = (tmp_path / "main.log").read_text()
+    assert "run the same command to go on from there" in " ".join(said.split())
+    assert "ActorDiedError" in said
+    assert "died" in (run / "collect" / "trajectories.log").read_text()
+
+    third, before = main_job(), latest.read_text()
+    until(lambda: latest.read_text() != before, third, tmp_path)
+    kill(third, tmp_path)
+
     last = main_job()
     assert last.wait() == 0, (tmp_path / "main.log").read_text()
 
