@@ -57,7 +57,7 @@ def test_every_idea_edits_a_knob_of_the_starter_once(task: str):
 @pytest.mark.parametrize("seed", range(30))
 def test_a_renamed_step_still_fits_its_prompt(seed: int):
     row = {**state(PROMPT), "reply": edit("DEPTH = ", "DEPTH = 2 * "), "info": {"valid": True}}
-    others = [Knob("WIDTH", "32"), Knob("FLIP", "False"), *(Knob(f"K{i}", "0.1") for i in range(6))]
+    others = [Knob("WIDTH", "32"), Knob("FLIP", "False"), *(Knob(f"K{i}", "0.1") for i in range(8))]
     out = renamed(row, ["forest", "image", "rate", "mean"], others, random.Random(seed))
     prompt = out["messages"][-1]["content"]
     assert fits(out["reply"], prompt), (prompt, out["reply"])
@@ -69,7 +69,7 @@ def test_a_renamed_step_still_fits_its_prompt(seed: int):
 def test_renaming_makes_many_names_and_keeps_some():
     row = {**state(PROMPT), "reply": edit("LOG_TARGET = ", "LOG_TARGET = not ")}
     rng = random.Random(0)
-    others = [Knob(f"K{i}", "0.1") for i in range(6)]
+    others = [Knob(f"K{i}", "0.1") for i in range(8)]
     replies = [
         renamed(row, ["forest", "image", "rate", "mean"], others, rng)["reply"] for _ in range(100)
     ]
