@@ -340,7 +340,7 @@ def test_partial_data_are_taken_only_on_request_and_say_so(task: Task, raw: Path
 def test_partial_data_cannot_pass_for_complete_ones(task: Task, raw: Path) -> None:
     prepared = data.prepare_real(task, raw, partial=True)
     prepared.folder.rename(prepared.folder.with_name("real"))
-    with pytest.raises(DataCorruptError, match="its variant is real-partial"):
+    with pytest.raises(DataCorruptError, match="is of the variant 'real-partial'"):
         data.real(task)
 
 
@@ -392,7 +392,7 @@ def test_another_split_must_equal_what_was_published_of_it(with_split: Task, raw
 def test_splits_and_variants_that_are_not_there_are_answered_with_those_that_are(
     with_split: Task, raw: Path
 ) -> None:
-    with pytest.raises(UsageError, match=r"no split 'random' .* others: reversed"):
+    with pytest.raises(UsageError, match=r"no split 'random' .* known: reversed"):
         data.prepare_real(with_split, raw, split="random")
     with pytest.raises(ConfigError, match="known: synthetic, real, real-reversed"):
         data.of_variant(with_split, "real-random")
