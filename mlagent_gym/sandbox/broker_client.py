@@ -48,6 +48,8 @@ class BrokerSpec:
     """What the preloaded interpreter is started with."""
     preload: tuple[str, ...] = ()
     """Modules the preloaded interpreter imports; none: there is no such interpreter."""
+    most_forks: int = 5000
+    """After so many scripts another preloaded interpreter takes over."""
     visible: tuple[str, ...] = ()
     """Folders scripts may see, beside the system's own."""
     hidden: tuple[str, ...] = ()
@@ -168,6 +170,7 @@ def _start(spec: BrokerSpec, path: Path, lock_path: Path, log_path: Path) -> Non
         "python": spec.python,
         "environment": dict(spec.environment),
         "preload": spec.preload,
+        "most_forks": spec.most_forks,
         "visible": spec.visible,
         "hidden": spec.hidden,
     }

@@ -54,6 +54,8 @@ class SandboxExecutor:
         How many threads each numerical library may start.
     preload
         Modules the preloaded interpreter imports.
+    most_forks
+        After so many scripts another preloaded interpreter takes over.
     visible
         Further folders that scripts may read, with a library or a model, say.
     gpus
@@ -72,6 +74,7 @@ class SandboxExecutor:
         warm: bool,
         threads: int = 1,
         preload: tuple[str, ...] = PRELOAD,
+        most_forks: int = BrokerSpec.most_forks,
         visible: tuple[str, ...] = (),
         gpus: int = 0,
         cores: int | None = None,
@@ -83,6 +86,7 @@ class SandboxExecutor:
             "warm": warm,
             "threads": threads,
             "preload": preload,
+            "most_forks": most_forks,
             "visible": visible,
             "gpus": gpus,
             "cores": cores,
@@ -106,6 +110,7 @@ class SandboxExecutor:
             gpus=machine_gpus.find() if devices is None else devices,
             environment=tuple(environment.items()),
             preload=preload if warm else (),
+            most_forks=most_forks,
             visible=(*interpreter_folders(), *visible) if confined else (),
             hidden=own_folders() if confined else (),
         )

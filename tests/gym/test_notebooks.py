@@ -15,7 +15,7 @@ from mlagent_gym.actions import render
 from mlagent_gym.errors import WorkspaceError
 from mlagent_gym.notebooks import from_text, program, readable, to_text, with_outputs
 
-from .conftest import DATA_SIZE, STARTER, edit
+from .conftest import STARTER, edit
 
 CELLS = [
     v4.new_markdown_cell("# Houses\n\nA start."),
@@ -125,7 +125,7 @@ def test_outputs_go_to_the_cells_that_printed_them():
 @pytest.fixture(scope="module")
 def env(tmp_path_factory):
     store = tmp_path_factory.mktemp("store")
-    env = gym.make("MLAgent/house-price-v0", data_size=DATA_SIZE, store=store)
+    env = gym.make("MLAgent/house-price-v0", data_size=101, store=store)
     yield env
     env.close()
 

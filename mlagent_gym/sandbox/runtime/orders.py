@@ -78,6 +78,8 @@ class Setting:
     environment: dict[str, str]
     """Of the preloaded interpreter."""
     preload: tuple[str, ...]
+    most_forks: int
+    """After so many scripts another preloaded interpreter takes over."""
     visible: tuple[str, ...]
     hidden: tuple[str, ...]
 

@@ -27,7 +27,6 @@ from .orders import Order, Setting
 
 __all__ = ["serve"]
 
-_MOST_FORKS = 5000
 _END_WITHIN_S = 20.0
 _CELL_BUT_MOUNTS = system.NEW_NETWORK | system.NEW_IPC | system.NEW_HOSTNAME
 
@@ -102,7 +101,7 @@ def serve(listening: socket.socket, control: socket.socket, setting: Setting) ->
                 connection, _ = listening.accept()
                 _take(connection, children, past)
                 forks += 1
-                if forks == _MOST_FORKS:
+                if forks == setting.most_forks:
                     wire.send(control, {"worn": True})
 
 
