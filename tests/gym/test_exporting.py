@@ -18,7 +18,9 @@ from mlagent_gym.recording import RecordEpisode
 from mlagent_gym.records import read_records
 from mlagent_gym.tasks import load_task
 
-from .conftest import DATA_SIZE, STARTER, edit, quality
+from .conftest import STARTER, edit, quality
+
+REAL_SIZE = 103  # data that no test with a fake executor has measured
 
 LIST = render("List Files", {"dir_path": "."}, thought="Look <b>around</b> [x](javascript:1)")
 
@@ -105,7 +107,7 @@ def test_a_notebook_runs_again_and_scores_what_was_recorded(tmp_path):
     nbclient = pytest.importorskip("nbclient", reason="needs nbclient and ipykernel")
     path = tmp_path / "episodes.jsonl"
     env = RecordEpisode(
-        gym.make("MLAgent/house-price-v0", data_size=DATA_SIZE, store=tmp_path / "store"), path
+        gym.make("MLAgent/house-price-v0", data_size=REAL_SIZE, store=tmp_path / "store"), path
     )
     env.reset(seed=3)
     helper = edit("DEPTH = 12\n", "knobs.py", save_name="knobs.py")
@@ -122,7 +124,7 @@ def test_a_notebook_runs_again_and_scores_what_was_recorded(tmp_path):
     submission = book.cells[-1].outputs[0].text.splitlines()[-1]
     assert "Validation MAE" in json.dumps(book.cells)
     task = load_task("house-price")
-    prepared = data.synthetic(task, size=DATA_SIZE)
+    prepared = data.synthetic(task, size=REAL_SIZE)
     with open(submission, "rb") as file:  # noqa: PTH123 - a path that was printed
         content = file.read()
     now = grading.grade(task, prepared.private / task.submission.answers, content).score
