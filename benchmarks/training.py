@@ -34,6 +34,8 @@ KINDS = {"raise": "raised", "die": "died", "hang": "timeout", "garbage": "garbag
 SMALL = {
     "ppo.estimator": "reinforce",
     "ppo.kl_coef": 0,
+    "ppo.micro_batch_size": SLOTS,
+    "rollout.micro_batch_size": SLOTS,
     "rollout.max_new_tokens": 64,
     "workers.slots": SLOTS,
 }
@@ -59,8 +61,8 @@ def main(
             if only in ("", name):
                 figures[name] = part(Path(top) / name, model, pairs)
                 figures["load"] = os.getloadavg()[0]
-    if json_path is not None:
-        json_path.write_text(json.dumps(figures, indent=1) + "\n")
+                if json_path is not None:  # after each part: the next one may fail
+                    json_path.write_text(json.dumps(figures, indent=1) + "\n")
     show(figures, Console(width=110))
     if not held(figures):
         raise typer.Exit(1)
