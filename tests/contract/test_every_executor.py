@@ -14,6 +14,7 @@ import pytest
 from mlagent_gym.executor import Executor, Limits, Run, RunStatus
 from mlagent_gym.sandbox import EXECUTORS, make_executor
 from mlagent_gym.sandbox.containers import ENGINES
+from mlagent_gym.sandbox.runtime.view import WORKSPACE
 from mlagent_gym.workspace import Workspace
 
 LIMITS = Limits(wall_s=20, memory_mb=1024, disk_mb=64, files=500, output_kb=256)
@@ -69,7 +70,7 @@ def test_a_script_sees_its_workspace_and_its_data(run: RunCode, workspace: Works
     assert result.output.splitlines() == [
         "__main__ True 42",
         "['id,y', '1,2']",
-        "/mlagent/work /mlagent/work/train.py",
+        f"{WORKSPACE} {WORKSPACE}/train.py",
     ]
     assert workspace.read("submission.csv") == b"id,y\n1,2\n"
 
@@ -96,7 +97,7 @@ def test_errors_are_reported_with_their_traceback_and_in_order(run: RunCode) -> 
     assert result.exit_code == 1
     lines = result.output.splitlines()
     assert lines[0] == "before"
-    assert lines[2] == '  File "/mlagent/work/train.py", line 2, in <module>'
+    assert lines[2] == f'  File "{WORKSPACE}/train.py", line 2, in <module>'
     assert lines[-1] == "ZeroDivisionError: division by zero"
     assert len(lines) == 6
 
@@ -135,7 +136,7 @@ def test_a_syntax_error_is_shown_where_it_is(run: RunCode) -> None:
     result = run("x = 1\nif x\n")
     assert result.status is RunStatus.ERROR
     assert result.output.splitlines() == [
-        '  File "/mlagent/work/train.py", line 2',
+        f'  File "{WORKSPACE}/train.py", line 2',
         "    if x",
         "        ^",
         "SyntaxError: expected ':'",

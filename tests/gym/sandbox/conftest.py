@@ -61,7 +61,7 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "private/labels.csv").write_text(word)
     (tmp_path / "home/.netrc").write_text(word)
-    (tmp_path / "other/work/train.py").write_text(word)
+    (tmp_path / "other" / "work" / "train.py").write_text(word)
     (tmp_path / "data/train.csv").write_text("id,y\n1,2\n3,4\n")
     shm = Path(f"/dev/shm/mlagent-test-{os.urandom(4).hex()}")
     shm.write_text(word)

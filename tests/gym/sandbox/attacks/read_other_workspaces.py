@@ -1,9 +1,13 @@
 """Read and spoil another episode."""
 
+from pathlib import Path
+
 from breach import attempt, breach, found, victim
 
+other = Path(victim["other"]) / "work"
+
 with attempt():
-    found(open(victim["other"] + "/work/train.py").read())
+    found((other / "train.py").read_text())
 with attempt():
-    open(victim["other"] + "/work/planted.py", "w").close()
+    (other / "planted.py").write_text("")
     breach("wrote into another workspace")
