@@ -7,6 +7,7 @@ see otherwise stands for a processor.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -23,7 +24,9 @@ from mlagent_gym.sandbox.runtime.gpus import Gpu
 from mlagent_gym.workspace import Workspace
 
 NODE = "/dev/tty"
-MACHINE = (Gpu("GPU-aa", (NODE,)), Gpu("GPU-bb", ()))
+# Processors are shared by all runs of one user, so that tests beside this one need other names.
+FIRST, SECOND = f"GPU-aa-{os.getpid()}", f"GPU-bb-{os.getpid()}"
+MACHINE = (Gpu(FIRST, (NODE,)), Gpu(SECOND, ()))
 LOOK = """
 import ctypes, json, os, stat, sys
 getenv = ctypes.CDLL(None).getenv
@@ -82,9 +85,9 @@ def test_a_script_has_its_own_processors_only(
     there, missing = "No such device or address", {"ns": "No such file or directory"}
     hidden = missing.get(level, "Permission denied")
     assert seen(0, "0,1") == ["", hidden, False, True]
-    assert seen(1, "0,1") == ["GPU-aa", there, False, True]
-    assert seen(1, "1") == ["GPU-bb", hidden, False, True]
-    assert seen(2, "GPU-bb,0") == ["GPU-bb,GPU-aa", there, False, True]
+    assert seen(1, "0,1") == [FIRST, there, False, True]
+    assert seen(1, "1") == [SECOND, hidden, False, True]
+    assert seen(2, "GPU-bb,0") == [f"{SECOND},{FIRST}", there, False, True]
 
 
 def test_runs_wait_for_a_processor_that_another_has(level: str, workspace: Workspace) -> None:
@@ -140,11 +143,11 @@ def test_processors_are_found_by_what_the_driver_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("visible", "names"),
     [
-        (None, ("GPU-aa", "GPU-bb")),
+        (None, (FIRST, SECOND)),
         ("", ()),
-        ("1,0", ("GPU-bb", "GPU-aa")),
-        ("GPU-b", ("GPU-bb",)),
-        ("0,7,1", ("GPU-aa",)),
+        ("1,0", (SECOND, FIRST)),
+        ("GPU-b", (SECOND,)),
+        ("0,7,1", (FIRST,)),
         ("-1", ()),
     ],
 )
