@@ -20,10 +20,11 @@ from mlagent_train.induction import add_induction_heads
 __all__ = ["make_model", "train_tokenizer"]
 
 _END, _START, _PAD = "<|im_end|>", "<|im_start|>", "<|endoftext|>"
+_NAME = "[A-Z][A-Z0-9_]*(?![a-z])"
 _SPLIT = "|".join(
     (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)",
-        r"[^\r\n\p{L}\p{N}]?\p{L}+",
+        _NAME,
+        rf" ?(?!{_NAME})\p{{L}}+",
         r"\p{N}",
         r" ?[^\s\p{L}\p{N}]+[\r\n]*",
         r"\s*[\r\n]+",
@@ -31,7 +32,12 @@ _SPLIT = "|".join(
         r"\s+",
     )
 )
-"""Where Qwen2's tokenizer may not merge across: every digit is a token of its own."""
+"""Where no token may reach across, much as for Qwen2: every digit is a token of its own.
+
+But the name of a constant stands alone, whatever is before it, and can be one token. In a
+prompt it follows a line's end, in an edit a quotation mark, and it has to be the same there
+for a small model to copy it.
+"""
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:

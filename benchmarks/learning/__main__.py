@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmarks.learning.plan import ARMS, FULL, QUICK
 from benchmarks.learning.report import write_report
-from benchmarks.learning.stages import STAGES, Bench, works
+from benchmarks.learning.stages import SHARED, STAGES, Bench, works
 from mlagent_gym import MLAgentError, UsageError
 from mlagent_train.run import require_packages
 
@@ -64,7 +64,7 @@ def main(
         require_packages()
         for piece in works(bench):
             if piece.stage not in chosen or (
-                arm and piece.stage != "collect" and piece.arm not in arm
+                arm and piece.stage not in SHARED and piece.arm not in arm
             ):
                 continue
             began = time.monotonic()

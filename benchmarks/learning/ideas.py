@@ -11,10 +11,12 @@ stands there stays, and so the same edit fits whatever it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmarks.learning.knobs import Knob, find_knobs
 from mlagent_gym.tasks import Edit, Idea, load_ideas, load_task
 
-__all__ = ["diverse"]
+__all__ = ["diverse", "edit_of", "prefixes"]
 
 _FACTORS_OF_COUNTS = ("2", "4")
 _FACTORS_OF_REALS = ("0.1", "0.3", "3", "10")
@@ -29,12 +31,28 @@ def diverse(task_id: str) -> tuple[Idea, ...]:
     ideas: dict[str, Idea] = {}
     banked = _values({edit.replace for idea in load_ideas(task) for edit in idea.edits})
     for knob in knobs:
-        search = f"{knob.name} = "
-        if script.count(search) == 1:
-            for prefix in _prefixes(knob, banked.get(knob.name, [])):
-                replace = f"{search}{prefix} "
-                ideas[replace] = Idea(replace, _THOUGHT, (Edit(search, replace),))
+        if script.count(f"{knob.name} = ") == 1:
+            for prefix in prefixes(knob, banked.get(knob.name, [])):
+                edit = edit_of(knob, prefix)
+                ideas[edit.replace] = Idea(edit.replace, _THOUGHT, (edit,))
     return tuple(ideas.values())
+
+
+def edit_of(knob: Knob, prefix: str) -> Edit:
+    """Return the edit that puts something before a knob's value."""
+    search = f"{knob.name} = "
+    return Edit(search, f"{search}{prefix} ")
+
+
+def prefixes(knob: Knob, others: Sequence[str]) -> list[str]:
+    """Return what to put before a knob's value, which may be one of `others` instead."""
+    value = knob.value
+    if isinstance(value, bool):
+        return ["not"]
+    if isinstance(value, (int, float)) and value:
+        factors = _FACTORS_OF_REALS if isinstance(value, float) else _FACTORS_OF_COUNTS
+        return [f"{factor} *" for factor in factors]
+    return [f"{text} or" for text in others]
 
 
 def _values(lines: set[str]) -> dict[str, list[str]]:
@@ -45,14 +63,3 @@ def _values(lines: set[str]) -> dict[str, list[str]]:
             for knob in find_knobs(line):
                 values.setdefault(knob.name, []).append(knob.text)
     return values
-
-
-def _prefixes(knob: Knob, banked: list[str]) -> list[str]:
-    """Return what to put before a knob's value."""
-    value = knob.value
-    if isinstance(value, bool):
-        return ["not"]
-    if isinstance(value, (int, float)) and value:
-        factors = _FACTORS_OF_REALS if isinstance(value, float) else _FACTORS_OF_COUNTS
-        return [f"{factor} *" for factor in factors]
-    return [f"{text} or" for text in banked]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlagent_train.config import Config, load_config
 
-__all__ = ["ARMS", "FULL", "QUICK", "Arm", "Size", "arm_config", "expert_config"]
+__all__ = ["ARMS", "FULL", "QUICK", "Arm", "Size", "arm_config", "base_config", "expert_config"]
 
 _FILE = Path(__file__).parent / "learning.toml"
 
@@ -50,6 +50,8 @@ ARMS: dict[str, Arm] = {
 class Size:
     """How much is done in one run."""
 
+    exercises: int
+    """Chats that the base model is pretrained on, each once."""
     trajectories: int
     """Of the expert, for each held-in task."""
     examples: int
@@ -65,8 +67,26 @@ class Size:
     """States of each split that the state-reading test asks about."""
 
 
-FULL = Size(trajectories=12, examples=4_000, updates=12, states=64, turns=4, episodes=4, probes=48)
-QUICK = Size(trajectories=4, examples=1_600, updates=2, states=32, turns=4, episodes=1, probes=12)
+FULL = Size(
+    exercises=16_000,
+    trajectories=12,
+    examples=3_200,
+    updates=12,
+    states=64,
+    turns=4,
+    episodes=4,
+    probes=48,
+)
+QUICK = Size(
+    exercises=1_600,
+    trajectories=4,
+    examples=800,
+    updates=2,
+    states=32,
+    turns=4,
+    episodes=1,
+    probes=12,
+)
 
 
 def expert_config(ideas: str, size: Size) -> Config:
@@ -75,6 +95,11 @@ def expert_config(ideas: str, size: Size) -> Config:
         f"collect.trajectories_per_task={size.trajectories}",
         *(["collect.ideas_per_task=1"] if ideas == "single" else []),
     )
+
+
+def base_config() -> Config:
+    """Return the configuration that the base model is pretrained with."""
+    return _load("sft.batch_size=16", "sft.micro_batch_size=16", "sft.lr=3e-3")
 
 
 def arm_config(arm: Arm, seed: int, size: Size, rewards: Path) -> Config:

@@ -16,13 +16,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.learning.knobs import Knob, find_knobs
+from benchmarks.learning.names import made_up_name, made_up_title
 
 __all__ = ["renamed"]
 
 Row = Mapping[str, Any]
 
 _KNOBS, _STEPS = "\nKnobs:\n", "\nSteps:\n"
-_CONSONANTS, _VOWELS = "BCDFGHJKLMNPQRSTVWXYZ", "AEIOU"
 _KEPT_NAMES = 0.8
 """Share of knobs that keep their name: what a name means is worth remembering."""
 
@@ -62,33 +62,14 @@ def renamed(row: Row, words: Sequence[str], others: Sequence[Knob], rng: random.
     drawn = {knob.name: knob for knob in rng.sample(others, rng.randint(0, 8))}
     lines += [knob.line for name, knob in drawn.items() if name not in taken]
     rng.shuffle(lines)
-    title = " ".join(rng.sample(words, rng.randint(1, 4))).capitalize()
-    opening = re.sub(r"^Task: .*", lambda _: f"Task: {title}", opening)
+    opening = re.sub(r"^Task: .*", lambda _: f"Task: {made_up_title(words, rng)}", opening)
     prompt = opening + _KNOBS + "\n".join(lines) + (steps + history if steps else f"\n{closing}")
     return {**row, "messages": [{"role": "user", "content": prompt}], "reply": reply}
 
 
 def _new_name(words: Sequence[str], taken: set[str], rng: random.Random) -> str:
     """Draw a name that is not taken, and take it."""
-    while (name := _name(words, rng)) in taken:
+    while (name := made_up_name(words, rng)) in taken:
         pass
     taken.add(name)
     return name
-
-
-def _name(words: Sequence[str], rng: random.Random) -> str:
-    drawn = rng.random()
-    if drawn < 0.08:
-        return rng.choice(_CONSONANTS + _VOWELS)
-    parts = [
-        rng.choice(words).upper() if rng.random() < 0.5 else _made_up(rng)
-        for _ in range(1 if drawn < 0.4 else 2 if drawn < 0.85 else 3)
-    ]
-    return "_".join(parts)
-
-
-def _made_up(rng: random.Random) -> str:
-    return "".join(
-        rng.choice(_CONSONANTS) + (rng.choice(_VOWELS) if rng.random() < 0.8 else "")
-        for _ in range(rng.randint(1, 3))
-    )

@@ -1,9 +1,10 @@
-"""The work: expert, warm start, PPO and evaluation of every arm with every seed, resumable.
+"""The work: expert, base model, then warm start, PPO and evaluation of every arm; resumable.
 
 ::
 
     <work>/
         expert-diverse/  expert-single/      run folders with trajectories and state pool
+        base/                                run folder of the base model's pretraining
         seed<n>/<arm>/                       run folder of `mlagent_train`, one for each arm
             evaluate/before.json after.json best-of-n.json
             probe-before.json probe-after.json
@@ -13,36 +14,29 @@
 from __future__ import annotations
 
 import math
-import random
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from benchmarks.learning.knobs import Knob, find_knobs
-from benchmarks.learning.plan import ARMS, Arm, Size, arm_config, expert_config
+from benchmarks.learning.corpus import write_exercises, write_warm_start
+from benchmarks.learning.plan import ARMS, Arm, Size, arm_config, base_config, expert_config
 from benchmarks.learning.probe import probe
-from benchmarks.learning.renaming import renamed
-from mlagent_gym import build_pool, load_task
+from mlagent_gym import build_pool
 from mlagent_train.collect import collect
 from mlagent_train.evaluate import evaluate
-from mlagent_train.files import write_jsonl
 from mlagent_train.ppo import ppo
 from mlagent_train.run import Run, open_run
 from mlagent_train.sft import sft
 from mlagent_train.trajectories import pooled_states, read_trajectories
 
-__all__ = ["STAGES", "Bench", "Work", "works"]
+__all__ = ["SHARED", "STAGES", "Bench", "Work", "works"]
 
-STAGES = ("collect", "sft", "before", "ppo", "after", "probe", "best-of-n")
-_SHOWN_AS_IS = 0.3
-"""Share of the warm start's examples that are the expert's own, not renamed."""
-_KEYS = ("task", "state", "env", "messages", "reply")
-_WORD = re.compile(r"[A-Za-z]{3,9}")
+SHARED = ("collect", "base")
+"""Stages that all arms with all seeds build on."""
+STAGES = (*SHARED, "sft", "before", "ppo", "after", "probe", "best-of-n")
 
 
 @dataclass(frozen=True)
@@ -78,6 +72,7 @@ def works(bench: Bench) -> Iterator[Work]:
     """Yield all pieces, in an order that has one seed of everything first."""
     for ideas in ("diverse", "single"):
         yield Work("collect", ideas, 0, lambda console, i=ideas: _collect(bench, i, console))
+    yield Work("base", "", 0, lambda console: _pretrain(bench, console))
     for seed in bench.seeds:
         for arm in ARMS.values():
             yield from _works_of(bench, arm, seed)
@@ -108,6 +103,18 @@ def _collect(bench: Bench, ideas: str, console: Console) -> None:
     collect(open_run(expert_config(ideas, bench.size), folder), console)
 
 
+def _base(bench: Bench) -> Run:
+    return Run(base_config(), bench.folder / "base")
+
+
+def _pretrain(bench: Bench, console: Console) -> None:
+    """Make the base model that all arms with all seeds begin with."""
+    run = _base(bench)
+    open_run(run.config, run.folder)
+    write_exercises(run, _trajectories(bench, "diverse"), bench.size.exercises)
+    sft(run, console)
+
+
 def _warm_start(bench: Bench, arm: Arm, seed: int, console: Console) -> None:
     """Lay out an arm's run folder and fine-tune its start model, unless it shares one."""
     run = bench.run(arm, seed)
@@ -129,40 +136,14 @@ def _warm_start(bench: Bench, arm: Arm, seed: int, console: Console) -> None:
         _copy(first.sft_model, run.sft_model)
         _copy(first.folder / "sft" / "summary.json", run.folder / "sft" / "summary.json")
         return
-    if arm.name != "diverse":  # the same tokenizer and the same weights to begin with
-        _copy(first.initial_model, run.initial_model)
+    _copy(_base(bench).sft_model, run.initial_model)
     if arm.ideas is not None:
-        if not run.sft_data.exists():
-            shown = bench.folder / f"expert-{arm.ideas}" / "collect" / "trajectories"
-            rows = _examples(run, shown, bench.size, seed)
-            write_jsonl(run.trajectories / "steps.jsonl", rows)  # what the tokenizer is made from
-            chats = (
-                [*row["messages"], {"role": "assistant", "content": row["reply"]}] for row in rows
-            )
-            write_jsonl(run.sft_data, ({"messages": chat} for chat in chats))
+        write_warm_start(run, _trajectories(bench, arm.ideas), bench.size.examples)
         sft(run, console)
 
 
-def _examples(run: Run, expert: Path, size: Size, seed: int) -> list[dict[str, Any]]:
-    """Return the expert's valid steps and renamed ones, `size.examples` in all, shuffled."""
-    rng = random.Random(f"examples/{seed}")
-    rows = [row for one in read_trajectories(expert) for row in one if row["info"]["valid"]]
-    rows = [{key: row[key] for key in _KEYS} for row in rows]
-    knobs = {task: _knobs_of(task) for task in run.held_in}
-    prompts = " ".join(row["messages"][-1]["content"] for row in rows)
-    words = sorted({word.lower() for word in _WORD.findall(prompts)})
-    others = {task: [k for t, ks in knobs.items() if t != task for k in ks] for task in knobs}
-    examples = []
-    for _ in range(size.examples):
-        row = rng.choice(rows)
-        if rng.random() >= _SHOWN_AS_IS:
-            row = dict(renamed(row, words, others[row["task"]], rng))
-        examples.append(row)
-    return examples
-
-
-def _knobs_of(task: str) -> list[Knob]:
-    return find_knobs(load_task(task).starter_files()["train.py"].decode())
+def _trajectories(bench: Bench, ideas: str) -> Path:
+    return bench.folder / f"expert-{ideas}" / "collect" / "trajectories"
 
 
 def _evaluate(run: Run, model: str, name: str, console: Console) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.learning import measures
+from benchmarks.learning.base import exercises
 from benchmarks.learning.ideas import diverse
 from benchmarks.learning.knobs import Knob, find_knobs
 from benchmarks.learning.plan import ARMS, FULL, QUICK, arm_config, expert_config
@@ -64,6 +65,18 @@ def test_a_renamed_step_still_fits_its_prompt(seed: int):
     ((search, _),) = edits_of(out["reply"]) or ()
     assert search in prompt.partition("Steps:")[2]  # the history was renamed with it
     assert prompt.endswith("\nNext?")
+
+
+def test_every_exercise_edits_knobs_that_its_prompt_shows():
+    known = [Knob("DEPTH", "5"), Knob("FLIP", "False"), Knob("MODEL", '"forest"')]
+    chats = list(exercises(["forest", "image", "rate", "mean"], known, 50, seed=0))
+    assert len(chats) == 50
+    for prompt, reply in chats:
+        edits = [json.loads(line) for line in reply["content"].splitlines()]
+        assert 4 <= len(edits) <= 8
+        for one in edits:
+            assert fits(edit(one["search"], one["replace"]), prompt["content"])
+    assert chats == list(exercises(["forest", "image", "rate", "mean"], known, 50, seed=0))
 
 
 def test_renaming_makes_many_names_and_keeps_some():

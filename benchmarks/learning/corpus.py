@@ -1,0 +1,97 @@
+"""What the models read: exercises for the base model, expert steps for the warm start."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.learning.base import exercises
+from benchmarks.learning.knobs import Knob, find_knobs
+from benchmarks.learning.renaming import renamed
+from mlagent_gym import load_task
+from mlagent_train.files import write_jsonl
+from mlagent_train.run import Run
+from mlagent_train.trajectories import read_trajectories
+
+__all__ = ["write_exercises", "write_warm_start"]
+
+_SHOWN_AS_IS = 0.4
+"""Share of the warm start's examples that are the expert's own, not renamed."""
+_KEYS = ("task", "state", "env", "messages", "reply")
+_WORD = re.compile(r"[A-Za-z]{3,9}")
+
+Row = Mapping[str, Any]
+
+
+def write_exercises(run: Run, expert: Path, count: int) -> None:
+    """Write what the base model and its tokenizer are made from, unless it is there.
+
+    Parameters
+    ----------
+    run
+        The base model's.
+    expert
+        Trajectories on the held-in tasks, for the tokenizer and for words.
+    count
+        How many exercises.
+    """
+    if run.sft_data.exists():
+        return
+    steps = _valid_steps(expert)
+    known = [knob for knobs in _knobs(run).values() for knob in knobs]
+    chats = list(exercises(_words(steps), known, count, run.config.seed))
+    read = (
+        {**step, "messages": chat[:1], "reply": chat[1]["content"]}
+        for step, chat in zip(steps, chats, strict=False)
+    )
+    write_jsonl(run.trajectories / "steps.jsonl", [*steps, *read])  # what the tokenizer reads
+    write_jsonl(run.sft_data, ({"messages": chat} for chat in chats))
+
+
+def write_warm_start(run: Run, expert: Path, count: int) -> None:
+    """Write the expert's valid steps and renamed ones, shuffled, unless they are there.
+
+    Parameters
+    ----------
+    run
+        An arm's, whose seed draws everything.
+    expert
+        Trajectories on the held-in tasks.
+    count
+        How many examples in all.
+    """
+    if not run.sft_data.exists():
+        rows = _examples(run, _valid_steps(expert), count)
+        chats = ([*row["messages"], {"role": "assistant", "content": row["reply"]}] for row in rows)
+        write_jsonl(run.sft_data, ({"messages": chat} for chat in chats))
+
+
+def _examples(run: Run, steps: Sequence[Row], count: int) -> Iterator[Row]:
+    rng = random.Random(f"examples/{run.config.seed}")
+    words, knobs = _words(steps), _knobs(run)
+    others = {task: [k for t, ks in knobs.items() if t != task for k in ks] for task in knobs}
+    for _ in range(count):
+        row = rng.choice(steps)
+        as_is = rng.random() < _SHOWN_AS_IS
+        yield row if as_is else renamed(row, words, others[row["task"]], rng)
+
+
+def _valid_steps(expert: Path) -> list[Row]:
+    rows = (row for one in read_trajectories(expert) for row in one if row["info"]["valid"])
+    return [{key: row[key] for key in _KEYS} for row in rows]
+
+
+def _words(steps: Sequence[Row]) -> list[str]:
+    prompts = " ".join(row["messages"][-1]["content"] for row in steps)
+    return sorted({word.lower() for word in _WORD.findall(prompts)})
+
+
+def _knobs(run: Run) -> dict[str, list[Knob]]:
+    """Return the knobs of each held-in task's starter."""
+    return {
+        task: find_knobs(load_task(task).starter_files()["train.py"].decode())
+        for task in run.held_in
+    }
