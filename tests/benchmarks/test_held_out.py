@@ -48,12 +48,16 @@ def finish(process):
     return output
 
 
-def kill_after(process, folder, steps):
+def wait_for_steps(process, folder, steps):
     deadline = time.monotonic() + 300
     while sum(len(p.read_bytes().splitlines()) for p in folder.rglob("*.jsonl")) < steps:
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def kill_after(process, folder, steps):
+    wait_for_steps(process, folder, steps)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
@@ -82,6 +86,28 @@ def test_a_killed_benchmark_ends_with_the_same_figures(finished, tmp_path):
         whole_lines = before[: before.rfind(b"\n") + 1]
         assert path.read_bytes().startswith(whole_lines)  # nothing is done twice
     assert figures(folder) == figures(finished)
+
+
+def test_a_node_that_dies_on_the_way_changes_no_figure(finished, tmp_path):
+    nodes = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("two_nodes.py"))],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with nodes:
+        assert nodes.stdin is not None
+        assert nodes.stdout is not None
+        address = next(line.strip() for line in nodes.stdout if ":" in line)
+        benchmark = start(tmp_path / "nodes", "--ray", address)
+        wait_for_steps(benchmark, tmp_path / "nodes", 2)
+        nodes.stdin.write("drop\n")
+        nodes.stdin.flush()
+        assert any(line.strip() == "dropped" for line in nodes.stdout)
+        finish(benchmark)
+        nodes.stdin.close()
+    assert figures(tmp_path / "nodes") == figures(finished)
 
 
 def test_every_figure_comes_from_the_written_steps_alone(finished):
