@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.learning.base import exercises
 from benchmarks.learning.knobs import Knob, find_knobs
+from benchmarks.learning.probe import edits_of
 from benchmarks.learning.renaming import renamed
 from mlagent_gym import load_task
 from mlagent_train.files import write_jsonl
@@ -52,7 +53,10 @@ def write_exercises(run: Run, expert: Path, count: int) -> None:
 
 
 def write_warm_start(run: Run, expert: Path, count: int) -> None:
-    """Write the expert's valid steps and renamed ones, shuffled, unless they are there.
+    """Write the expert's edits and renamed ones, shuffled, unless they are there.
+
+    Without its other actions: taking back and ending are worth more than a young policy's
+    edits, which often do not fit, and PPO would settle for them before the edits get better.
 
     Parameters
     ----------
@@ -64,7 +68,8 @@ def write_warm_start(run: Run, expert: Path, count: int) -> None:
         How many examples in all.
     """
     if not run.sft_data.exists():
-        rows = _examples(run, _valid_steps(expert), count)
+        edits = [row for row in _valid_steps(expert) if edits_of(row["reply"])]
+        rows = _examples(run, edits, count)
         chats = ([*row["messages"], {"role": "assistant", "content": row["reply"]}] for row in rows)
         write_jsonl(run.sft_data, ({"messages": chat} for chat in chats))
 

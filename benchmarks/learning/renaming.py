@@ -59,8 +59,10 @@ def renamed(row: Row, words: Sequence[str], others: Sequence[Knob], rng: random.
         for line in shown.splitlines()
         if line.partition(" = ")[0] in touched or rng.random() < share
     ]
-    drawn = {knob.name: knob for knob in rng.sample(others, rng.randint(0, 8))}
-    lines += [knob.line for name, knob in drawn.items() if name not in taken]
+    for knob in rng.sample(others, rng.randint(0, 8)):
+        if not _mistakable(knob.name, taken):
+            taken.add(knob.name)
+            lines.append(knob.line)
     rng.shuffle(lines)
     opening = re.sub(r"^Task: .*", lambda _: f"Task: {made_up_title(words, rng)}", opening)
     prompt = opening + _KNOBS + "\n".join(lines) + (steps + history if steps else f"\n{closing}")
@@ -69,7 +71,12 @@ def renamed(row: Row, words: Sequence[str], others: Sequence[Knob], rng: random.
 
 def _new_name(words: Sequence[str], taken: set[str], rng: random.Random) -> str:
     """Draw a name that is not taken, and take it."""
-    while (name := made_up_name(words, rng)) in taken:
+    while _mistakable(name := made_up_name(words, rng), taken):
         pass
     taken.add(name)
     return name
+
+
+def _mistakable(name: str, taken: set[str]) -> bool:
+    """Whether a search for one name finds the other, too."""
+    return any(name.endswith(other) or other.endswith(name) for other in taken)

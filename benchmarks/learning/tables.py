@@ -15,6 +15,10 @@ __all__ = ["TABLES", "pairs", "per_arm"]
 
 _SPLITS = ("held-in", "held-out")
 _NOTHING = "No run is finished yet."
+_STARTS = {
+    "single": "3. Diverse ideas minus a single one",
+    "none": "3. Diverse ideas minus no warm start",
+}
 
 
 def pairs(results: Figures) -> dict[str, dict[str, list[tuple[float, float]]]]:
@@ -60,17 +64,27 @@ def _gains_table(results: Figures) -> str:
 def _verdict(results: Figures) -> str:
     lines = []
     for split, arms in pairs(results).items():
-        for name in ("diverse", "shuffled"):
+        for name, what in (("diverse", "1. PPO"), ("shuffled", "Control: PPO on shuffled rewards")):
             if name in arms:
                 change = interval([after - before for before, after in arms[name]])
-                what = "PPO" if name == "diverse" else "PPO on shuffled rewards"
-                sure = _sure(change) if len(arms[name]) > 1 else "one seed gives no interval"
-                lines.append(f"- {what}, {split}: {_between(change)} percentage points; {sure}.")
+                lines.append(f"- {what}, {split}, after minus before: {_said(change)}")
+    for name, claim in (("episode", "2. Step-wise minus episode-wise"), *_STARTS.items()):
+        for split, arms in pairs(results).items():
+            if name in arms and len(arms[name]) == len(arms["diverse"]):
+                both = zip(arms["diverse"], arms[name], strict=True)
+                change = interval([after - other for (_, after), (_, other) in both])
+                lines.append(f"- {claim}, {split}, after PPO: {_said(change)}")
     return "\n".join(lines) or _NOTHING
+
+
+def _said(change: tuple[float, float, float]) -> str:
+    return f"{_between(change)} percentage points; {_sure(change)}."
 
 
 def _sure(change: tuple[float, float, float]) -> str:
     _, low, high = change
+    if low == float("-inf"):
+        return "one seed gives no interval"
     if low > 0:
         return "the interval is above zero"
     return "the interval is below zero" if high < 0 else "the interval holds zero"

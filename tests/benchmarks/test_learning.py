@@ -11,14 +11,17 @@ import pytest
 
 from benchmarks.learning import measures
 from benchmarks.learning.base import exercises
+from benchmarks.learning.corpus import write_exercises, write_warm_start
 from benchmarks.learning.ideas import diverse
 from benchmarks.learning.knobs import Knob, find_knobs
-from benchmarks.learning.plan import ARMS, FULL, QUICK, arm_config, expert_config
+from benchmarks.learning.plan import ARMS, FULL, QUICK, arm_config, base_config, expert_config
 from benchmarks.learning.probe import edits_of, fits, judge
 from benchmarks.learning.renaming import renamed
 from benchmarks.learning.report import write_report
 from benchmarks.learning.stages import Bench, works
 from mlagent_gym import load_task, render, task_ids
+from mlagent_train.files import read_jsonl, write_jsonl
+from mlagent_train.run import Run
 
 HELD_IN = [task for task in task_ids() if load_task(task).split == "held-in"]
 PROMPT = (
@@ -77,6 +80,38 @@ def test_every_exercise_edits_knobs_that_its_prompt_shows():
         for one in edits:
             assert fits(edit(one["search"], one["replace"]), prompt["content"])
     assert chats == list(exercises(["forest", "image", "rate", "mean"], known, 50, seed=0))
+
+
+def test_the_warm_start_shows_edits_and_the_base_model_no_action(tmp_path: Path):
+    task = "spaceship-titanic"
+    replies = [edit("DEPTH = ", "DEPTH = 2 * "), render("Undo Edit Script", {"script_name": "a"})]
+    steps = [
+        {
+            "state": {"task": task, "seed": 0},
+            "env": {"id": "any"},
+            "messages": [{"role": "user", "content": PROMPT}],
+            "reply": reply,
+            "info": {"valid": True},
+        }
+        for reply in replies
+    ]
+    (tmp_path / "expert").mkdir()
+    write_jsonl(tmp_path / "expert" / "a.jsonl", steps)
+    run = Run(base_config(), tmp_path / "run")
+    write_warm_start(run, tmp_path / "expert", 30)
+    chats = [row["messages"] for row in read_jsonl(run.sft_data)]
+    assert len(chats) == 30
+    assert all(fits(reply["content"], prompt["content"]) for prompt, reply in chats)
+    assert len({prompt["content"] for prompt, _ in chats}) > 10
+
+    base = Run(base_config(), tmp_path / "base")
+    write_exercises(base, tmp_path / "expert", 30)
+    exercises_read = [row["messages"] for row in read_jsonl(base.sft_data)]
+    assert len(exercises_read) == 30
+    assert not any("Action" in reply["content"] for _, reply in exercises_read)
+    corpus = (base.trajectories / "steps.jsonl").read_text()
+    assert "Undo Edit Script" in corpus
+    assert json.dumps(exercises_read[0][1]["content"]) in corpus
 
 
 def test_renaming_makes_many_names_and_keeps_some():
@@ -140,7 +175,6 @@ def test_edits_that_touch_no_model_are_listed(tmp_path: Path):
 def test_every_arm_has_a_configuration_that_openrlhf_can_follow(size: Any, tmp_path: Path):
     pytest.importorskip("openrlhf")
     from mlagent_train.ppo import ppo_argv
-    from mlagent_train.run import Run
 
     for arm in ARMS.values():
         config = arm_config(arm, 1, size, tmp_path / "rollouts.jsonl")
