@@ -76,8 +76,9 @@ def works(bench: Bench) -> Iterator[Work]:
     for seed in bench.seeds:
         for arm in ARMS.values():
             yield from _works_of(bench, arm, seed)
-        start = bench.judged(ARMS["diverse"], seed)
-        yield Work("best-of-n", "diverse", seed, lambda c, run=start: _best_of_n(bench, run, c))
+        if seed == bench.seeds[0]:
+            start = bench.judged(ARMS["diverse"], seed)
+            yield Work("best-of-n", "diverse", seed, lambda c, run=start: _best_of_n(bench, run, c))
 
 
 def _works_of(bench: Bench, arm: Arm, seed: int) -> Iterator[Work]:
