@@ -69,6 +69,7 @@ def cluster(toy, python_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray announces its own future changes
         start_ray(RaySettings(cpus=16, env_slots=8), {"PYTHONPATH": python_path})
+        gc.collect()  # what the start leaves behind is Ray's, not the first test's
     yield ray
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it drops its processes before they have ended
