@@ -2,7 +2,7 @@
 
 A run's store is a folder beside its pool. Workers on a node that shares the folder use it;
 for the others the blobs a step needs travel with its request, and new ones come back with
-its answer, through Ray's object store.
+its answer.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from mlagent_train.envs.links import Address, Door
 from mlagent_train.envs.record import StepRecord
 from mlagent_train.envs.settings import NAMESPACE, POOL_NAME, AgentSettings, PoolSettings
 from mlagent_train.envs.stepping import StepOutcome, StepRequest, StepResult, step_key
@@ -33,7 +34,8 @@ class EnvPool:
         self._settings = settings
         self._window: collections.deque[bool] = collections.deque(maxlen=settings.fault_window)
         self._counts: collections.Counter[str] = collections.Counter()
-        self._crew = Crew(settings, self._counts)
+        self._door = Door(lambda asked: self.step(*asked))
+        self._crew = Crew(settings, self._counts, self._door)
         self._broken: TooManyFaultsError | None = None
         self._samples = 0
         self._remembered: dict[str, StepResult] = {}
@@ -44,6 +46,8 @@ class EnvPool:
 
     async def start(self) -> None:
         """Start the workers and wait until they are ready; raises `MachineError`."""
+        here: Any = ray.util
+        await self._door.open(here.get_node_ip_address())
         await self._crew.start()
 
     async def step(self, request: StepRequest, tags: Mapping[str, Any]) -> StepOutcome:
@@ -77,6 +81,10 @@ class EnvPool:
         """Return the settings for agents."""
         return self._settings.agent
 
+    async def address(self) -> Address:
+        """Return where `(request, tags)` are answered as by `step`, without a call of Ray's."""
+        return self._door.address
+
     async def counts(self) -> dict[str, int]:
         """Return how many steps were asked for, cached, retried, and lost by kind."""
         return dict(self._counts)
@@ -88,6 +96,7 @@ class EnvPool:
     async def close(self) -> None:
         """End the workers."""
         self._crew.close()
+        self._door.close()
 
     async def _remembered_or_run(self, key: str, request: StepRequest) -> StepOutcome:
         """Answer from memory, from an equal step that is under way, or from a worker."""

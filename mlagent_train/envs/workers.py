@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import os
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import ray
 
 from mlagent_gym import MLAgentError, Store
 from mlagent_train.envs import blobs
+from mlagent_train.envs.links import Address, Door, Link, serve
 from mlagent_train.envs.settings import SLOT, PoolSettings
 from mlagent_train.envs.stepping import GarbageError, Stepper, StepRequest, StepResult
 from mlagent_train.errors import MachineError
@@ -67,6 +69,14 @@ class EnvWorker:
         node = ray.get_runtime_context().get_node_id()
         return WorkerFacts(os.getpid(), node, cpu_count(), self._local is None)
 
+    def serve(self, door: Address, name: str) -> None:
+        """Run the steps that the pool asks for, until it closes the connection."""
+
+        def answer(asked: tuple[StepRequest, Mapping[str, bytes]] | None) -> Any:
+            return None if asked is None else self.run(*asked)
+
+        serve(door, name, answer)
+
     def run(self, request: StepRequest, sent: Mapping[str, bytes]) -> Answer | Fault:
         """Run a step; return a fault instead of raising."""
         try:
@@ -91,6 +101,8 @@ _ENV_WORKER: Any = ray.remote(max_restarts=0, max_task_retries=0)(EnvWorker)
 class _Worker:
     actor: Any
     facts: WorkerFacts
+    link: Link
+    """Takes a request with its blobs; None asks whether somebody is there."""
 
 
 class Crew:
@@ -102,11 +114,14 @@ class Crew:
         How many there are, and what each may use.
     counts
         ``workers_replaced`` and ``failed_starts`` are counted here.
+    door
+        Where workers connect to; open when `start` is called.
     """
 
-    def __init__(self, settings: PoolSettings, counts: collections.Counter[str]):
+    def __init__(self, settings: PoolSettings, counts: collections.Counter[str], door: Door):
         self._settings = settings
         self._counts = counts
+        self._door = door
         self._idle: asyncio.Queue[_Worker | None] = asyncio.Queue()
         self._alive: dict[tuple[int, str], _Worker] = {}
         self._background: set[asyncio.Task[None]] = set()
@@ -165,17 +180,18 @@ class Crew:
             self._idle.put_nowait(worker)
             return "raised", f"{type(error).__name__}: {error}"
         try:
-            answer = await _within(worker.actor.run.remote(request, sent), limit_s)
+            async with asyncio.timeout(limit_s):
+                answer = await worker.link.ask((request, sent))
         except TimeoutError:
             self._replace(worker)
             return "timeout", f"no answer within {limit_s:g} s"
         except asyncio.CancelledError:
             self._replace(worker)
             raise
-        except Exception as error:  # Ray's errors of a dead or unreachable process
+        except Exception as error:  # its process or its node is gone
             self._replace(worker)
             await self._sweep()
-            return "died", f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            return "died", f"{type(error).__name__}: {error}"
         self._idle.put_nowait(worker)
         if not isinstance(answer, Answer):
             kind, detail = answer
@@ -189,6 +205,7 @@ class Crew:
         for task in self._background:
             task.cancel()
         for worker in self._alive.values():
+            worker.link.close()
             ray.kill(worker.actor, no_restart=True)
         self._alive.clear()
 
@@ -206,7 +223,8 @@ class Crew:
         async def check(worker: _Worker | None) -> None:
             if worker is not None:
                 try:
-                    await _within(worker.actor.ready.remote(), _ANSWER_S)
+                    async with asyncio.timeout(_ANSWER_S):
+                        await worker.link.ask(None)
                 except Exception:
                     self._replace(worker)
                     return
@@ -215,6 +233,7 @@ class Crew:
         await asyncio.gather(*map(check, idle))
 
     def _replace(self, worker: _Worker) -> None:
+        worker.link.close()
         ray.kill(worker.actor, no_restart=True)
         del self._alive[worker.facts.pid, worker.facts.node]
         self._counts["workers_replaced"] += 1
@@ -256,14 +275,37 @@ class Crew:
             scheduling_strategy="SPREAD",
         ).remote(dict(settings.env_kwargs), self._shared)
         try:
-            facts = await _within(actor.ready.remote(), settings.start_timeout_s)
+            async with asyncio.timeout(settings.start_timeout_s):
+                facts = await actor.ready.remote()
+                link = await self._connect(actor)
         except BaseException:
             ray.kill(actor, no_restart=True)
             self._counts["failed_starts"] += 1
             raise
-        worker = _Worker(actor, facts)
+        worker = _Worker(actor, facts, link)
         self._alive[facts.pid, facts.node] = worker
         self._idle.put_nowait(worker)
+
+    async def _connect(self, actor: Any) -> Link:
+        """Have a worker come to the door; it is lost when Ray says so, too.
+
+        A node that goes away without a word leaves its connections as if they were there.
+        """
+        name = uuid.uuid4().hex
+        coming = self._door.expect(name)
+        serving = asyncio.ensure_future(_result(actor.serve.remote(self._door.address, name)))
+        try:
+            await asyncio.wait({coming, serving}, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                await serving
+                raise MachineError("The worker left before its first step.")
+        except BaseException:
+            coming.cancel()
+            serving.cancel()
+            raise
+        link = coming.result()
+        serving.add_done_callback(lambda done: _over(done, link))
+        return link
 
     def _break(self, error: Exception) -> None:
         self._broken = MachineError(
@@ -274,11 +316,15 @@ class Crew:
         self._idle.put_nowait(None)  # wakes those who wait
 
 
-async def _within(reference: Any, limit_s: float) -> Any:
-    async def answer() -> Any:
-        return await reference
+async def _result(reference: Any) -> Any:
+    return await reference
 
-    return await asyncio.wait_for(answer(), limit_s)
+
+def _over(serving: asyncio.Future[Any], link: Link) -> None:
+    """Cut the link to a worker that serves no more."""
+    if not serving.cancelled():
+        serving.exception()  # looked at: asyncio warns of errors that nobody has seen
+    link.close()
 
 
 def _say(what: str) -> None:

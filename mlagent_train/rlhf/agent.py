@@ -19,9 +19,9 @@ from openrlhf.utils.agent import AgentExecutorBase
 
 from mlagent_gym import ACTIONS
 from mlagent_train.chat import prompt_text, reply_text, turn_text
-from mlagent_train.envs.pool import StepOutcome, cause_of
+from mlagent_train.envs.links import Caller, LinkLostError
 from mlagent_train.envs.settings import NAMESPACE, POOL_NAME, AgentSettings
-from mlagent_train.envs.stepping import StepRequest
+from mlagent_train.envs.stepping import StepOutcome, StepRequest
 from mlagent_train.errors import MachineError
 
 __all__ = ["LOG_KEYS", "AgentExecutor", "log_values"]
@@ -65,9 +65,10 @@ class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]
     """Runs one sample; raises only when the machine as a whole has failed."""
 
     def __init__(self) -> None:
-        self._pool: Any = ray.get_actor(POOL_NAME, namespace=NAMESPACE)
-        settings: Any = ray.get(self._pool.agent_settings.remote())
+        pool: Any = ray.get_actor(POOL_NAME, namespace=NAMESPACE)
+        settings, address = ray.get([pool.agent_settings.remote(), pool.address.remote()])
         self._settings: AgentSettings = settings
+        self._pool = Caller(address)
 
     async def execute(
         self,
@@ -184,10 +185,8 @@ class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]
 
     async def _step(self, request: StepRequest, tags: Mapping[str, Any]) -> StepOutcome:
         try:
-            outcome: StepOutcome = await self._pool.step.remote(request, tags)
-        except ray.exceptions.RayTaskError as error:
-            raise cause_of(error) from None
-        except ray.exceptions.RayActorError as error:
+            outcome: StepOutcome = await self._pool.ask((request, tags))
+        except LinkLostError as error:
             raise MachineError(
                 f"The pool of environment workers is gone: {error}"
                 ". Run the same command again to go on."
@@ -202,7 +201,7 @@ class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]
 
 async def _generate(engine: Any, tokens: list[int], sampling_params: Any, budget: int) -> Any:
     """Return the engine's one reply of at most `budget` tokens."""
-    params = copy.deepcopy(sampling_params)
+    params = copy.copy(sampling_params)  # the engine copies what is in it
     params.max_tokens = budget
     params.min_tokens = 1  # OpenRLHF cannot learn from a sample without action tokens
     return (await engine.generate(tokens, params)).outputs[0]

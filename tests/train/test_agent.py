@@ -6,10 +6,10 @@ import types
 
 import pytest
 
-from mlagent_train.envs.pool import StepOutcome, start_pool
+from mlagent_train.envs.pool import start_pool
 from mlagent_train.envs.settings import AgentSettings, PoolSettings
-from mlagent_train.envs.stepping import StepResult
-from mlagent_train.errors import TooManyFaultsError
+from mlagent_train.envs.stepping import StepOutcome, StepRequest, StepResult
+from mlagent_train.errors import MachineError, TooManyFaultsError
 
 PROMPT = "<|im_start|>user\nTask: alpha\nNext?<|im_end|>\n<|im_start|>assistant\n"
 
@@ -51,9 +51,7 @@ def sample(cluster, toy, tokenizer, end_pool):
             max_turns=max_turns, max_new_tokens=200, neutral_reward=0.5, samples_per_update=4
         )
         # Held, because Ray ends a named actor with its last handle.
-        _pool = start_pool(
-            PoolSettings(slots=1, retries=0, step_timeout_s=5.0, agent=agent, **settings)
-        )
+        _pool = start_pool(PoolSettings(slots=1, retries=0, agent=agent, **settings))
         executor, engine = AgentExecutor(), ScriptedEngine(tokenizer, replies)
         env = toy.KnobsEnv("alpha")
         env.reset(seed=0)
@@ -105,7 +103,11 @@ def test_text_that_is_no_action_is_the_environments_business(sample):
 
 @pytest.mark.parametrize("fault", ["raise", "die", "hang", "garbage"])
 def test_a_lost_step_gets_the_neutral_value_and_a_flag(fault, sample, edit):
-    result, _ = sample([edit("LR = 0.1", "LR = 0.01")], env_kwargs={"fault": fault})
+    # as long as a busy machine may need, where it does not have to be waited for
+    patience = 5.0 if fault == "hang" else 600.0
+    result, _ = sample(
+        [edit("LR = 0.1", "LR = 0.01")], env_kwargs={"fault": fault}, step_timeout_s=patience
+    )
     assert result["reward"] == 0.5
     assert result["extra_logs"]["fault"] == 1.0
     assert result["extra_logs"]["valid"] == 0.0
@@ -115,6 +117,24 @@ def test_too_many_lost_steps_stop_the_job(sample, edit):
     settings = {"env_kwargs": {"fault": "raise"}, "fault_window": 2, "max_fault_share": 0.4}
     with pytest.raises(TooManyFaultsError):
         sample([edit("LR = 0.1", f"LR = {n}") for n in range(3)], count=3, **settings)
+
+
+def test_a_pool_that_is_gone_stops_the_job(cluster, toy, edit, end_pool):
+    from mlagent_train.rlhf.agent import AgentExecutor
+
+    pool = start_pool(PoolSettings(slots=1, env_kwargs={"seconds": 600.0}))
+    executor = AgentExecutor()
+
+    async def step_and_kill():
+        request = StepRequest("toy_env:Toy/alpha-v0", edit("LR = 0.1", "LR = 0.01"))
+        step = asyncio.create_task(executor._step(request, {}))
+        await asyncio.sleep(0.1)
+        cluster.kill(pool)
+        await step
+
+    with pytest.raises(MachineError, match="pool of environment workers is gone"):
+        asyncio.run(step_and_kill())
+    end_pool()
 
 
 def test_an_episode_is_several_ranges_and_the_sum_of_rewards(sample, edit, tokenizer):

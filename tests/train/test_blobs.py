@@ -77,6 +77,7 @@ def test_a_worker_that_does_not_see_the_store_gets_and_gives_blobs(start, monkey
 
 
 def test_the_pool_sends_blobs_to_workers_on_nodes_without_the_store(start, cluster, end_pool):
+    from mlagent_train.envs.links import Door
     from mlagent_train.envs.settings import PoolSettings
     from mlagent_train.envs.stepping import StepRequest
     from mlagent_train.envs.workers import Crew
@@ -87,7 +88,9 @@ def test_the_pool_sends_blobs_to_workers_on_nodes_without_the_store(start, clust
 
     async def two_steps():
         settings = PoolSettings(slots=1, env_kwargs={"store": str(folder)})
-        crew = Crew(settings, collections.Counter())
+        door = Door(lambda _: asyncio.sleep(0))
+        await door.open("127.0.0.1")
+        crew = Crew(settings, collections.Counter(), door)
         (folder / ".shared").write_text("what a node sees that has another folder here")
         await crew.start()
         assert [facts.sees_store for facts in crew.facts] == [False]
@@ -100,6 +103,7 @@ def test_the_pool_sends_blobs_to_workers_on_nodes_without_the_store(start, clust
         )
         lost = await crew.run_on(await crew.take(), missing)
         crew.close()
+        door.close()
         return first, second, lost
 
     first, second, lost = asyncio.run(two_steps())
