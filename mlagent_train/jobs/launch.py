@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ __all__ = ["die_with_parent", "run_job", "start_ray"]
 
 _PARENT = "MLAGENT_PARENT_PID"
 _PR_SET_PDEATHSIG = 1
+_STARTS = 3
 
 
 def run_job(job: Job, folder: Path, name: str, watch: Callable[[], None] = lambda: None) -> None:
@@ -119,17 +121,38 @@ def start_ray(settings: RaySettings, env: Mapping[str, str], hook: str | None = 
     if settings.address:
         ray.init(address=settings.address, namespace=NAMESPACE, runtime_env=runtime)
         return
-    ray.init(
-        address="local",
-        namespace=NAMESPACE,
-        num_cpus=settings.cpus,
-        num_gpus=settings.gpus,
-        resources={SLOT: settings.env_slots},
-        object_store_memory=settings.object_store_mb * 2**20,
-        include_dashboard=False,
-        runtime_env=runtime,
-        _temp_dir=str(Path(tempfile.gettempdir()) / f"mlagent-ray-{os.getuid()}"),
-    )
+    for attempt in range(1, _STARTS + 1):
+        try:
+            ray.init(
+                address="local",
+                namespace=NAMESPACE,
+                num_cpus=settings.cpus,
+                num_gpus=settings.gpus,
+                resources={SLOT: settings.env_slots},
+                object_store_memory=settings.object_store_mb * 2**20,
+                include_dashboard=False,
+                runtime_env=runtime,
+                _temp_dir=str(Path(tempfile.gettempdir()) / f"mlagent-ray-{os.getuid()}"),
+            )
+            return
+        except Exception as error:
+            # Ray waits 30 s for its own processes, which a busy machine may not be done with.
+            if attempt == _STARTS or "timed out during startup" not in str(error):
+                raise
+            _end_processes(error)
+            print(f"Ray did not start in time (attempt {attempt} of {_STARTS})", flush=True)
+
+
+def _end_processes(error: Exception) -> None:
+    """End what a failed start of Ray has left running; only its traceback still knows of it."""
+    from ray._private.node import Node
+
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        node = frame.f_locals.get("self")
+        if isinstance(node, Node):
+            end: Any = node.kill_all_processes
+            end(check_alive=False, allow_graceful=False, wait=True)
+            return
 
 
 def worker_environment(job: Job) -> dict[str, str]:

@@ -1,0 +1,71 @@
+"""mlagent_train.jobs.launch: Ray on a machine that is busy with other work."""
+
+import pytest
+
+
+@pytest.fixture
+def starts(monkeypatch):
+    """Have Ray's starts end as said, one after another; return those that were asked for."""
+    import ray
+
+    def ending(*errors):
+        asked, left = [], list(errors)
+
+        def init(**settings):
+            asked.append(settings)
+            if left:
+                raise left.pop(0)
+
+        monkeypatch.setattr(ray, "init", init)
+        return asked
+
+    return ending
+
+
+SLOW = "The current node timed out during startup. This could happen because"
+
+
+def test_ray_that_was_too_slow_is_started_again(starts, capsys):
+    from mlagent_train.jobs.job import RaySettings
+    from mlagent_train.jobs.launch import start_ray
+
+    asked = starts(Exception(SLOW), Exception(SLOW))
+    start_ray(RaySettings(cpus=1, env_slots=3), {})
+    assert [settings["resources"] for settings in asked] == [{"env_slot": 3}] * 3
+    assert "attempt 2 of 3" in capsys.readouterr().out
+
+
+def test_what_a_slow_start_has_left_is_ended_before_the_next(monkeypatch):
+    import ray
+    from ray._private.node import Node
+
+    from mlagent_train.jobs.job import RaySettings
+    from mlagent_train.jobs.launch import start_ray
+
+    happened = []
+
+    class SlowNode(Node):
+        def __init__(self):
+            happened.append("started")
+            if len(happened) == 1:
+                raise Exception(SLOW)
+
+        def kill_all_processes(self, check_alive=True, allow_graceful=False, wait=False):
+            happened.append("ended")
+
+    monkeypatch.setattr(ray, "init", lambda **_: SlowNode())
+    start_ray(RaySettings(cpus=1), {})
+    assert happened == ["started", "ended", "started"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "attempts"), [([SLOW] * 3, 3), (["No space left on the device"], 1)]
+)
+def test_ray_that_does_not_start_at_all_is_an_error(errors, attempts, starts):
+    from mlagent_train.jobs.job import RaySettings
+    from mlagent_train.jobs.launch import start_ray
+
+    asked = starts(*map(Exception, errors))
+    with pytest.raises(Exception, match=errors[-1]):
+        start_ray(RaySettings(cpus=1), {})
+    assert len(asked) == attempts
