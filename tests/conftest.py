@@ -34,7 +34,7 @@ def engine_executor(cache):
             known[engine] = image["trouble_with"](engine, cache)
         if known[engine]:
             pytest.skip(f"{engine}: {known[engine]}")
-        return f"{engine}:{image['NAME']}"
+        return f"{engine}:{image['name_of'](engine, cache)}"
 
     return name_of
 

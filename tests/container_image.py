@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy
 
+IMAGES_ARE_FILES = {"apptainer", "singularity"}
 LEFT_OUT = {"site-packages", "test", "tests", "idlelib", "ensurepip", "tkinter", "lib2to3"}
 SITE = Path(numpy.__file__).parents[1]
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -25,8 +26,10 @@ def trouble_with(engine, folder):
         return "is not installed"
     with (folder / f"{engine}.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several workers would make it at once
+        archive = folder / f"{engine}.tar"
+        if engine in IMAGES_ARE_FILES:
+            return _trouble_with_folder(engine, archive, Path(name_of(engine, folder)))
         if _run(engine, "image", "inspect", NAME):
-            archive = folder / "image.tar"
             _write(archive)
             change = ("--change", "ENV PATH=/usr/local/bin")
             if said := _run(engine, "import", *change, str(archive), NAME):
@@ -34,6 +37,27 @@ def trouble_with(engine, folder):
             archive.unlink()
     limits = ("--ulimit", "nofile=256:256", "--ulimit", "nproc=4096:4096", "--memory", "64m")
     return _run(engine, "run", "--rm", "--network", "none", *limits, NAME, "python3", "-c", "")
+
+
+def name_of(engine, folder):
+    """Return what the image is called; for engines without a service it is a folder."""
+    return str(folder / f"{engine}-image") if engine in IMAGES_ARE_FILES else NAME
+
+
+def _trouble_with_folder(engine, archive, image):
+    if not image.exists():
+        _write(archive)
+        made = image.with_suffix(".new")
+        for place in ("dev", "etc", "proc", "root", "sys", "tmp", "var/tmp"):
+            (made / place).mkdir(parents=True, exist_ok=True)
+        for name in ("passwd", "group"):
+            (made / "etc" / name).touch()
+        with tarfile.open(archive) as tar:
+            tar.extractall(made, filter="fully_trusted")
+        archive.unlink()
+        made.rename(image)
+    flags = ("--containall", "--no-privs", "--net", "--network", "none")
+    return _run(engine, "exec", *flags, str(image), "python3", "-c", "")
 
 
 def _run(*command):

@@ -10,7 +10,7 @@ from mlagent_gym.errors import ConfigError
 from mlagent_gym.executor import Executor
 from mlagent_gym.sandbox.cache import CachingExecutor
 from mlagent_gym.sandbox.container_executor import ContainerExecutor
-from mlagent_gym.sandbox.containers import ENGINES
+from mlagent_gym.sandbox.containers import ENGINES, IMAGES_ARE_FILES
 from mlagent_gym.sandbox.executor import SandboxExecutor
 from mlagent_gym.sandbox.levels import best_level, require_confinement
 from mlagent_gym.sandbox.portable import PortableExecutor
@@ -31,8 +31,10 @@ def make_executor(name: str = "auto", *, cache: Path | None = None, gpus: int = 
     name
         ``"auto"`` or ``"warm"``: confined as well as the machine allows, forked from a
         preloaded interpreter. ``"cold"``: confined, in a new interpreter each time.
-        ``"docker"`` or ``"podman"``: each script in a container of its own, of the image
-        named after a colon (``"docker:python-ml:latest"``) or in ``MLAGENT_IMAGE``.
+        ``"docker"``, ``"podman"``, ``"apptainer"`` or ``"singularity"``: each script in a
+        container of its own, of the image named after a colon
+        (``"docker:python-ml:latest"``, ``"apptainer:/images/ml.sif"``) or in
+        ``MLAGENT_IMAGE``.
         ``"unsafe"``: limits on what is used, but no confinement; the only one that other
         systems than Linux have, where the limits are watched from outside.
     cache
@@ -68,6 +70,11 @@ def _in_containers(engine: str, image: str, cache: Path | None, gpus: int) -> Ex
         raise ConfigError(
             f"Executor {engine!r} needs an image with Python and the tasks' libraries: say "
             f"'{engine}:IMAGE', or set {_IMAGE}."
+        )
+    if gpus and engine in IMAGES_ARE_FILES:
+        raise ConfigError(
+            f"Executor {engine!r} cannot give each script GPUs of its own: it shows all or none. "
+            "Leave the executor out, or choose docker or podman."
         )
     executor = ContainerExecutor(engine, image, gpus=gpus)
     require_confinement(executor)

@@ -1,4 +1,4 @@
-"""The executor that runs each script in a container of Docker or Podman."""
+"""The executor that runs each script in a container of its own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import hashlib
 import json
 import os
 import secrets
-import select
 import socket
 import stat
-import subprocess
 import sys
 import tempfile
 import threading
@@ -19,16 +17,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, Any, cast
 
 from mlagent_gym import beneath
 from mlagent_gym.errors import CapacityError, SandboxError
 from mlagent_gym.executor import Limits, Run, RunStatus
 from mlagent_gym.sandbox import containers
 from mlagent_gym.sandbox.broker_client import runtime_folder
-from mlagent_gym.sandbox.container_init import BY_SIGNAL, READY
+from mlagent_gym.sandbox.container_cells import make_cell
 from mlagent_gym.sandbox.containers import Box
 from mlagent_gym.sandbox.environment import script_environment
+from mlagent_gym.sandbox.images import identity_of
 from mlagent_gym.sandbox.merge import merge
 from mlagent_gym.sandbox.runtime import folders, machine, processes
 from mlagent_gym.sandbox.runtime import gpus as machine_gpus
@@ -40,12 +38,8 @@ from mlagent_gym.sandbox.runtime.warden import watch
 
 __all__ = ["ContainerExecutor"]
 
-_START_WITHIN_S = 120.0
-_END_WITHIN_S = 60.0
 _LOOK_AGAIN_S = 0.05
-_FIRST = b"\0".join(map(str.encode, containers.FIRST))
 _ALL = 10**7
-_LONGEST_ERRORS = 2**16
 
 
 class ContainerExecutor:
@@ -62,7 +56,8 @@ class ContainerExecutor:
     engine
         One of `containers.ENGINES`.
     image
-        Has ``python3``, and the libraries that scripts need; must be there already.
+        Has ``python3``, and the libraries that scripts need; must be there already. The
+        path of a file or folder for `containers.IMAGES_ARE_FILES`.
     threads
         How many threads each numerical library may start.
     gpus
@@ -106,6 +101,7 @@ class ContainerExecutor:
                 limits=limits,
                 environment=environment | {"MLAGENT_SEED": str(seed)} | grant.environment,
                 uid=_uid(),
+                others=processes.tasks_of(_uid()),
                 gpus=tuple(gpu.name for gpu in grant.gpus),
             )
             report = _carry_out(box)
@@ -132,11 +128,7 @@ class ContainerExecutor:
         SandboxError
             The engine or the image is not there.
         """
-        image = _ask(
-            [self._engine, "image", "inspect", "--format", "{{.Id}}", self._image],
-            f"Is {self._engine} running, and the image there? If not: "
-            f"{self._engine} pull {self._image}",
-        )
+        image = identity_of(self._engine, self._image)
         box = Box(self._engine, image, "", "", Path(), Path(), Limits(), {}, 0)
         text = json.dumps([containers.run_command(box), sys.version])
         return f"{self._engine}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
@@ -168,146 +160,12 @@ class ContainerExecutor:
                 slots.give_back(grant)
 
 
-class _ContainerCell:
-    """The processes of a container, as `runtime.warden` watches them.
-
-    They are looked at from outside, which needs an engine on this machine; the engine's own
-    limits hold without it.
-    """
-
-    proc = Path("/proc")
-    inherited_bytes = 0
-
-    def __init__(self, box: Box):
-        self._box = box
-        self._before = folders.measure(str(box.work), at_most=4 * box.limits.files)
-        self._cpu_s = 0.0
-        self._first = 0
-        self.out_of_memory = False
-        self._client = subprocess.Popen(
-            containers.run_command(box),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,  # the engine's own; all that is the script's is output
-            start_new_session=True,  # Ctrl-C is ours to deal with
-        )
-        self._output, self._errors = (
-            cast(IO[bytes], pipe) for pipe in (self._client.stdout, self._client.stderr)
-        )
-        self.output = self._output.fileno()
-        os.set_blocking(self._errors.fileno(), False)  # what inherited it may live longer
-        self.ended = os.pidfd_open(self._client.pid)
-
-    def wait_for_start(self) -> None:
-        """Return when the script is about to start."""
-        ready, _, _ = select.select([self.output], [], [], _START_WITHIN_S)
-        if not ready or os.read(self.output, 1) != READY:
-            self._client.kill()
-            said = self._said().decode(errors="replace").strip()
-            raise PreparationError(f"{self._box.engine} could not start a container: {said}")
-        self._first = self._find_first()
-
-    def pids(self) -> list[int]:
-        """Return the container's processes, if they can be seen from here."""
-        if not self._first:
-            return []
-        found = [self._first, *processes.descendants(self._first)]
-        cpu_s = sum(process.cpu_s for process in processes.look(self.proc, found))
-        self._cpu_s = max(self._cpu_s, cpu_s)
-        return found
-
-    def written(self) -> tuple[int, int]:
-        """Return what was added to the copy of the workspace."""
-        size, entries = folders.measure(str(self._box.work), at_most=4 * self._box.limits.files)
-        size += processes.deleted_bytes(self.pids())
-        return max(size - self._before[0], 0), max(entries - self._before[1], 0)
-
-    def unmapped_memory(self) -> int:
-        """Return 0: the engine's own limit counts it."""
-        return 0
-
-    def end(self) -> tuple[int, float]:
-        """Kill the container and wait until it has ended."""
-        if self._client.poll() is None:
-            self._client.kill()  # else the engine may wait for it to take all the output
-            _engine([self._box.engine, "kill", self._box.name])
-        deadline = time.monotonic() + _END_WITHIN_S
-        while (state := self._state())["Status"] not in ("exited", "dead"):
-            if time.monotonic() > deadline:
-                raise PreparationError(f"container {self._box.name} could not be ended")
-            time.sleep(_LOOK_AGAIN_S)
-        said = self._last_words()
-        self.out_of_memory = bool(state["OOMKilled"] or said.get("oom_kills"))
-        self._cpu_s = max(self._cpu_s, said.get("cpu_s", 0.0))
-        code = int(state["ExitCode"])
-        by_signal = code > BY_SIGNAL
-        return (code - BY_SIGNAL if by_signal else code << 8), self._cpu_s
-
-    def _last_words(self) -> dict[str, Any]:
-        """Return what the first process reported, which the script cannot do in its place."""
-        for line in reversed(self._said().splitlines()):
-            with contextlib.suppress(ValueError):
-                said: dict[str, Any] = json.loads(line)
-                return said
-        return {}
-
-    def _said(self) -> bytes:
-        """Return what the engine's client and the first process said beside the output."""
-        self._client.wait(_END_WITHIN_S)
-        return self._errors.read(_LONGEST_ERRORS) or b""
-
-    def remove(self) -> None:
-        """Remove the container, running or not, and what is left of its client."""
-        self._client.kill()
-        self._client.wait()
-        self._output.close()
-        self._errors.close()
-        os.close(self.ended)
-        _engine([self._box.engine, "rm", "--force", "--volumes", self._box.name])
-        left = _ask(
-            [self._box.engine, "ps", "--all", "--quiet", "--filter", f"name={self._box.name}"],
-            f"Is {self._box.engine} still running?",
-        )
-        if left:
-            raise SandboxError(
-                f"Container {self._box.name} could not be removed. Restart {self._box.engine}."
-            )
-
-    def _find_first(self) -> int:
-        """Return the container's first process; 0 if it cannot be seen from here."""
-        found = []
-        for pid in processes.all_processes(self.proc):
-            with contextlib.suppress(OSError):
-                command = (self.proc / f"{pid}/cmdline").read_bytes()
-                if command.startswith(_FIRST) and self._box.name.encode() in command:
-                    found.append(pid)
-        looked = processes.look(self.proc, found)  # its child may not be the script yet
-        oldest = min(looked, key=lambda one: (one.born, one.pid), default=None)
-        return 0 if oldest is None else oldest.pid
-
-    def _state(self) -> dict[str, Any]:
-        said = _engine(
-            [
-                self._box.engine,
-                "container",
-                "inspect",
-                "--format",
-                "{{json .State}}",
-                self._box.name,
-            ]
-        )
-        if said.returncode:
-            raise PreparationError(f"container {self._box.name} is gone: {said.stderr.strip()}")
-        state: dict[str, Any] = json.loads(said.stdout)
-        return state
-
-
 def _carry_out(box: Box) -> Report:
     """Run a container to its end and remove it."""
     ours, theirs = socket.socketpair()  # would tell that whoever asked has gone: that is us
     with ours, theirs:
         try:
-            cell = _ContainerCell(box)
+            cell = make_cell(box)
         except FileNotFoundError:
             raise SandboxError(f"There is no program {box.engine!r}: install it.") from None
         try:
@@ -346,36 +204,14 @@ def _order(box: Box) -> Order:
     )
 
 
-def _ask(command: list[str], advice: str) -> str:
-    """Return what an engine answers."""
-    said = _engine(command)
-    if said.returncode:
-        raise SandboxError(f"{command[0]} said: {said.stderr.strip()[-500:]}. {advice}")
-    return said.stdout.strip()
-
-
-def _engine(command: list[str]) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_END_WITHIN_S,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise SandboxError(f"There is no program {command[0]!r}: install it.") from None
-    except subprocess.TimeoutExpired:
-        raise SandboxError(f"{command[0]} does not answer. Restart it.") from None
-
-
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """Make a folder in one that only we can enter; the engine is shown the inner one."""
+    """Make folders in one that only we can enter; the engine is shown the inner ones."""
     outer = Path(tempfile.mkdtemp(prefix="mlagent-box-"))
     try:
         (outer / "work").mkdir()
+        (outer / "scratch").mkdir()
+        (outer / "scratch").chmod(0o1777)
         yield outer / "work"
     finally:
         beneath.delete(outer)

@@ -21,13 +21,17 @@ BY_SIGNAL = 128
 
 _DUMPABLE, _SECCOMP, _BY_FILTER = 4, 22, 2
 _LOOK_EVERY_S = 0.1
+_MESSAGES = 12  # RLIMIT_MSGQUEUE, which old interpreters do not name
+_OF_ENGINES = ("APPTAINER_", "SINGULARITY_", "PROMPT_COMMAND", "PS1")
 
 
 def main() -> NoReturn:
     """Run the script named by the arguments: its setting as JSON, then its path."""
     setting: Dict[str, Any] = json.loads(sys.argv[1])  # noqa: UP006
     environment = {
-        name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().endswith("_proxy") and not name.startswith(_OF_ENGINES)
     }
     environment.update(setting["environment"])
     _confine(base64.b64decode(setting["filter"]))
@@ -43,9 +47,11 @@ def main() -> NoReturn:
     signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, _LOOK_EVERY_S, _LOOK_EVERY_S)
     os.write(1, READY)
+    if setting["waits"] and not os.read(0, 1):
+        os._exit(1)  # whoever was to watch the script has gone
     script = os.fork()
     if script == 0:
-        _become([sys.executable, sys.argv[2]], environment)
+        _become([sys.executable, sys.argv[2]], environment, setting["limits"])
     while True:
         ended, status = os.wait()
         if ended == script:
@@ -82,13 +88,22 @@ def _oom_kills() -> int:
     return 0
 
 
-def _become(command: List[str], environment: Dict[str, str]) -> NoReturn:  # noqa: UP006
+def _become(
+    command: List[str],  # noqa: UP006
+    environment: Dict[str, str],  # noqa: UP006
+    limits: Dict[str, int],  # noqa: UP006
+) -> NoReturn:
     try:
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(1, 2)  # one stream keeps output and errors in order
         for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(ignored, signal.SIG_DFL)
+        for name, most in limits.items():
+            kind = getattr(resource, "RLIMIT_" + name.upper(), _MESSAGES)
+            ceiling = resource.getrlimit(kind)[1]
+            most = most if ceiling == resource.RLIM_INFINITY else min(most, ceiling)
+            resource.setrlimit(kind, (most, most))
         os.execve(command[0], command, environment)
     finally:
         os._exit(127)

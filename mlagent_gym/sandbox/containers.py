@@ -1,4 +1,4 @@
-"""How Docker and Podman are told to run a script in a container of its own."""
+"""How container engines are told to run a script in a container of its own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlagent_gym.errors import SandboxError
 from mlagent_gym.executor import Limits
 from mlagent_gym.sandbox import container_init
 from mlagent_gym.sandbox.runtime import seccomp
 
-__all__ = ["ENGINES", "FIRST", "Box", "run_command"]
+__all__ = ["ENGINES", "FIRST", "IMAGES_ARE_FILES", "Box", "run_command"]
 
-ENGINES = ("docker", "podman")
+ENGINES = ("docker", "podman", "apptainer", "singularity")
+
+IMAGES_ARE_FILES = ("apptainer", "singularity")
+"""Engines without a service: an image is a file or folder, a container a tree of processes."""
 
 FIRST = ("python3", "-I", "-S", "-c")
 """How the first process of a container begins."""
@@ -25,6 +29,7 @@ FIRST = ("python3", "-I", "-S", "-c")
 _FOLDER = "/mlagent"
 _END_LATER_S = 30
 _MB = 2**20
+_DATA_SLACK_MB = 4096
 _PROCESSES_OF_USER = 4096
 """In all containers together; said because Podman would else ask for more than it may."""
 
@@ -45,6 +50,8 @@ class Box:
     environment: Mapping[str, str]
     uid: int
     """Of the script."""
+    others: int = 0
+    """Processes and threads that the script's user has already."""
     gpus: tuple[str, ...] = ()
     """Unique ids of those the script gets."""
 
@@ -53,6 +60,11 @@ class Box:
         """Processor time of the whole run."""
         cpu_s, wall_s = self.limits.cpu_s, self.limits.wall_s
         return wall_s * (os.cpu_count() or 1) if cpu_s is None else cpu_s
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for the container's temporary files, if its engine is one without limits."""
+        return self.work.parent / "scratch"
 
     @property
     def processes(self) -> int:
@@ -66,21 +78,12 @@ def run_command(box: Box) -> list[str]:
     The container's first process adds our rules for system calls to those of the engine.
     Nothing is fetched from a registry.
     """
+    return _by_apptainer(box) if box.engine in IMAGES_ARE_FILES else _by_docker(box)
+
+
+def _by_docker(box: Box) -> list[str]:
     limits = box.limits
-    setting = {
-        "name": box.name,
-        "environment": dict(box.environment),
-        "filter": base64.b64encode(seccomp.build(own_view=True)).decode(),
-        "end_after_s": math.ceil(limits.wall_s) + _END_LATER_S,
-    }
-    most = {
-        "core": 0,
-        "cpu": math.ceil(box.cpu_s) + 1,
-        "fsize": limits.disk_mb * _MB,
-        "memlock": _MB,
-        "nofile": limits.open_files,
-        "nproc": _PROCESSES_OF_USER,
-    }
+    most = _most(box) | {"nproc": _PROCESSES_OF_USER}
     return [
         *(box.engine, "run", "--name", box.name, "--pull", "never", "--log-driver", "none"),
         *("--network", "none", "--hostname", "mlagent"),
@@ -98,8 +101,61 @@ def run_command(box: Box) -> list[str]:
         *(("--http-proxy=false",) if box.engine == "podman" else ()),
         *_devices(box),
         *("--entrypoint", FIRST[0], box.image),
-        *(*FIRST[1:], inspect.getsource(container_init), json.dumps(setting), box.script),
+        *_first_process(box, {}),
     ]
+
+
+def _by_apptainer(box: Box) -> list[str]:
+    """Ask for a container without a service or root, whose limits its first process sets."""
+    limits = box.limits
+    most = _most(box) | {
+        "data": (2 * limits.memory_mb + _DATA_SLACK_MB) * _MB,
+        "msgqueue": 0,
+        "nproc": box.others + box.processes,
+    }
+    user = () if box.uid == os.getuid() else ("--security", f"uid:{box.uid},gid:{box.uid}")
+    return [
+        *(box.engine, "exec", "--containall", "--no-home", "--cleanenv", "--no-init"),
+        *("--net", "--network", "none", "--hostname", "mlagent", "--no-privs", *user),
+        *("--no-mount", "bind-paths,devpts,home,sys,tmp", "--bind", _bind(box.scratch, "/tmp")),
+        *("--bind", _bind(box.work, f"{_FOLDER}/work")),
+        *("--bind", f"{_bind(box.data, f'{_FOLDER}/input')}:ro"),
+        *("--pwd", f"{_FOLDER}/work", box.image, FIRST[0], *_first_process(box, most)),
+    ]
+
+
+def _bind(source: Path, target: str) -> str:
+    text = str(source)
+    if set(text) & set(":,\\"):
+        raise SandboxError(
+            f"This engine cannot show a folder with one of ':,\\' in its name: {text!r}. "
+            "Rename it, or have temporary files elsewhere (TMPDIR)."
+        )
+    return f"{text}:{target}"
+
+
+def _most(box: Box) -> dict[str, int]:
+    """Return the most that a process may have, by the names of its limits."""
+    return {
+        "core": 0,
+        "cpu": math.ceil(box.cpu_s) + 1,
+        "fsize": box.limits.disk_mb * _MB,
+        "memlock": _MB,
+        "nofile": box.limits.open_files,
+    }
+
+
+def _first_process(box: Box, limits: Mapping[str, int]) -> list[str]:
+    """Return the arguments of the first process, which sets `limits` for the script."""
+    setting = {
+        "name": box.name,
+        "environment": dict(box.environment),
+        "filter": base64.b64encode(seccomp.build(own_view=True)).decode(),
+        "end_after_s": math.ceil(box.limits.wall_s) + _END_LATER_S,
+        "limits": dict(limits),
+        "waits": box.engine in IMAGES_ARE_FILES,
+    }
+    return [*FIRST[1:], inspect.getsource(container_init), json.dumps(setting), box.script]
 
 
 def _user_of_rootless(box: Box) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from mlagent_gym.errors import CapacityError, ConfigError, SandboxError
 from mlagent_gym.executor import Limits
 from mlagent_gym.sandbox import container_executor, make_executor
 from mlagent_gym.sandbox.container_executor import ContainerExecutor
-from mlagent_gym.sandbox.containers import ENGINES, Box, run_command
+from mlagent_gym.sandbox.containers import ENGINES, IMAGES_ARE_FILES, Box, run_command
 
 BOX = Box(
     engine="docker",
@@ -28,7 +29,7 @@ BOX = Box(
 )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["docker", "podman"])
 def test_a_container_gets_nothing_that_is_not_named(engine: str) -> None:
     command = run_command(replace(BOX, engine=engine))
     asked = " ".join(command[: command.index("--entrypoint")])
@@ -68,6 +69,86 @@ def test_the_script_is_named_after_the_image_and_its_environment_is_not_the_cont
     assert json.loads(setting)["environment"] == {"MLAGENT_SEED": "3"}
     assert json.loads(setting)["end_after_s"] > BOX.limits.wall_s
     assert script == "train.py"
+
+
+@pytest.mark.parametrize("engine", IMAGES_ARE_FILES)
+def test_a_container_without_a_service_gets_nothing_that_is_not_named(engine: str) -> None:
+    uid = os.getuid()
+    command = run_command(replace(BOX, engine=engine, image="/ml.sif", uid=uid, others=5))
+    asked = " ".join(command[: command.index("/ml.sif")])
+    assert asked == (
+        f"{engine} exec --containall --no-home --cleanenv --no-init --net --network none "
+        "--hostname mlagent --no-privs --no-mount bind-paths,devpts,home,sys,tmp "
+        "--bind /scratch:/tmp --bind /w:/mlagent/work --bind /d:/mlagent/input:ro "
+        "--pwd /mlagent/work"
+    )
+    assert command[command.index("/ml.sif") + 1 :][:4] == ["python3", "-I", "-S", "-c"]
+    limits = json.loads(command[-2])["limits"]
+    assert limits == {
+        "core": 0,
+        "cpu": 9,
+        "data": (600 + 4096) << 20,
+        "fsize": 64 << 20,
+        "memlock": 1 << 20,
+        "msgqueue": 0,
+        "nofile": 256,
+        "nproc": 46,
+    }
+
+
+def test_a_container_without_a_service_is_another_user_than_root() -> None:
+    command = run_command(replace(BOX, engine="apptainer", uid=os.getuid() + 1))
+    uid = os.getuid() + 1
+    assert command[command.index("--security") + 1] == f"uid:{uid},gid:{uid}"
+
+
+@pytest.mark.parametrize("name", ["a:b", "a,b", "a\\b"])
+def test_a_folder_whose_name_would_mean_something_else_is_refused(name: str) -> None:
+    with pytest.raises(SandboxError, match="Rename it"):
+        run_command(replace(BOX, engine="apptainer", data=Path("/") / name))
+
+
+def test_a_script_does_not_get_the_same_limits_twice() -> None:
+    assert json.loads(run_command(BOX)[-2])["limits"] == {}
+
+
+def test_an_image_that_is_a_file_must_be_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _fake_engine(tmp_path, "apptainer", "echo 1.0")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(SandboxError, match=r"apptainer build ml\.sif docker://IMAGE"):
+        make_executor(f"apptainer:{tmp_path}/ml.sif")
+    with pytest.raises(SandboxError, match="There is no image 'docker://python'"):
+        make_executor("apptainer:docker://python")
+
+
+def test_an_image_in_a_folder_is_another_when_a_file_in_it_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _fake_engine(tmp_path, "apptainer", "echo 1.0")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    inner = tmp_path / "image/usr/lib"
+    inner.mkdir(parents=True)
+    (inner / "one").write_text("1")
+
+    def kind() -> str:
+        return ContainerExecutor("apptainer", str(tmp_path / "image")).kind
+
+    first = kind()
+    assert kind() == first
+    (inner / "one").write_text("12")
+    assert kind() != first
+
+
+def test_a_container_that_shows_all_graphics_processors_or_none_gets_none() -> None:
+    with pytest.raises(ConfigError, match="all or none"):
+        make_executor("apptainer:/ml.sif", gpus=1)
+
+
+def _fake_engine(folder: Path, name: str, does: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{does}\n")
+    (folder / name).chmod(0o755)
 
 
 def test_graphics_processors_are_named_one_by_one() -> None:
@@ -153,18 +234,18 @@ def test_a_container_that_outlives_its_watcher_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its first process ends it, and the script cannot keep that from happening."""
-    monkeypatch.setattr("mlagent_gym.sandbox.containers._END_LATER_S", -8)
+    monkeypatch.setattr("mlagent_gym.sandbox.containers._END_LATER_S", -85)
     monkeypatch.setattr(container_executor, "_closed_to_others", lambda data: "")
     (tmp_path / "work").mkdir()
     (tmp_path / "work/train.py").write_text(
         "import os, signal, time\n"
         "for number in (signal.SIGSTOP, signal.SIGKILL):\n"
         "    os.kill(1, number)\n"
-        "time.sleep(60)\n"
+        "time.sleep(80)\n"
     )
     image = engine_executor(engine).partition(":")[2]
     run = ContainerExecutor(engine, image).run(
-        "train.py", tmp_path / "work", tmp_path, Limits(wall_s=11, memory_mb=100)
+        "train.py", tmp_path / "work", tmp_path, Limits(wall_s=90, memory_mb=100)
     )
     assert run.status == "killed", run
-    assert run.wall_s < 10
+    assert run.wall_s < 75  # the script alone would have taken 80

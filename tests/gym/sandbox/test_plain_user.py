@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from mlagent_gym.sandbox.containers import IMAGES_ARE_FILES
 from mlagent_gym.sandbox.levels import closed_to_scripts
 
 _NOBODY = 65534
@@ -64,8 +65,10 @@ def home() -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the tests beside this one run as a plain user")
-@pytest.mark.parametrize("way", ["warm", "landlock"])
+@pytest.mark.parametrize("way", ["warm", "landlock", *IMAGES_ARE_FILES])
 def test_a_plain_user_holds_every_attack(way: str, home: Path) -> None:
+    if way in IMAGES_ARE_FILES and shutil.which(way) is None:
+        pytest.skip(f"{way} is not installed")
     os.chown(home, _NOBODY, _NOBODY)
     assert _passed(home, _NOBODY, "test_attacks.py", f"is_held and {way}") == _attacks()
 
