@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,13 +10,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from mlagent_gym.sandbox.containers import ENGINES
+from mlagent_gym.sandbox.containers import ENGINES, IMAGES_ARE_FILES
 from mlagent_gym.sandbox.levels import LEVELS, trouble_with
-from mlagent_gym.sandbox.runtime import landlock
+from mlagent_gym.sandbox.runtime import delegation, landlock
 
 __all__ = ["Layer", "Presence", "layers"]
 
 _ANSWER_WITHIN_S = 20.0
+_ASKED = dict.fromkeys(IMAGES_ARE_FILES, "version")
 
 
 class Presence(StrEnum):
@@ -56,7 +56,7 @@ def layers() -> list[Layer]:
             Presence.ACTIVE if used else Presence.AVAILABLE,
             "of each process: open files, size of a file, processor time",
         ),
-        _cgroup(Path("/")),
+        _cgroup(Path("/"), used),
         _bubblewrap(),
         *map(_engine, ENGINES),
     ]
@@ -102,27 +102,21 @@ def _seccomp(used: str) -> Layer:
     )
 
 
-def _cgroup(root: Path) -> Layer:
-    """Say whether memory and processes of a tree could be limited by a group of our own."""
-    unused = "not used: memory and processes are watched every 50 ms instead"
-    folder = _delegated_group(root)
-    if folder is None:
-        return Layer("cgroup v2", Presence.MISSING, f"none is ours to divide; {unused}")
-    return Layer("cgroup v2", Presence.AVAILABLE, f"{folder} is ours to divide; {unused}")
-
-
-def _delegated_group(root: Path) -> Path | None:
-    """Return our control group if we may divide it with limits of memory and processes."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-        path = next(line[3:] for line in lines if line.startswith("0::"))
-        folder = root / "sys/fs/cgroup" / path.lstrip("/")
-        offered = set((folder / "cgroup.controllers").read_text().split())
-    except (OSError, StopIteration):
-        return None
-    files = ("cgroup.procs", "cgroup.subtree_control")
-    writable = os.access(folder, os.W_OK) and all(os.access(folder / f, os.W_OK) for f in files)
-    return folder if writable and {"memory", "pids"} <= offered else None
+def _cgroup(root: Path, used: str) -> Layer:
+    """Say whether memory and processes of a run are limited by a group of its own."""
+    place = delegation.find(root)
+    if place is None:
+        return Layer(
+            "cgroup v2",
+            Presence.MISSING,
+            "none is ours to divide: memory and processes are watched every 50 ms, and a script "
+            "can overshoot by what it takes in that time",
+            "start the program in a group that is delegated with the controllers memory and "
+            "pids, with systemd by systemd-run --user --scope -p Delegate=yes PROGRAM",
+        )
+    presence = Presence.ACTIVE if used else Presence.AVAILABLE
+    meaning = f"each run has a group of its own below {place.folder}, with exact limits"
+    return Layer("cgroup v2", presence, meaning)
 
 
 def _bubblewrap() -> Layer:
@@ -148,7 +142,7 @@ def _trouble_with_engine(engine: str) -> str:
         return "not installed"
     try:
         said = subprocess.run(
-            [engine, "info"],
+            [engine, _ASKED.get(engine, "info")],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_ANSWER_WITHIN_S,
@@ -156,4 +150,5 @@ def _trouble_with_engine(engine: str) -> str:
         )
     except subprocess.TimeoutExpired:
         return "installed, but it does not answer"
-    return "installed, but it does not work: see its command info" if said.returncode else ""
+    asked = _ASKED.get(engine, "info")
+    return f"installed, but it does not work: see its command {asked}" if said.returncode else ""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from . import confinement, machine, warden, wire
+from .cgroups import Groups
 from .identities import Identity, Pool
 from .kinds import can_wait, prepare_cell
 from .nursery import Nursery
@@ -56,7 +57,7 @@ class _Warden:
     identity: Identity
 
 
-def serve(listening: socket.socket, setting: Setting) -> None:
+def serve(listening: socket.socket, setting: Setting, groups: Groups | None) -> None:
     """Serve until nobody has been connected for `setting.linger_s`.
 
     A connection that says nothing is a lease: it keeps the broker alive. One that speaks
@@ -68,6 +69,8 @@ def serve(listening: socket.socket, setting: Setting) -> None:
         Bound to the path that clients know.
     setting
         What to serve.
+    groups
+        Makes control groups for the runs; None: there are none.
     """
     listening.listen(_BACKLOG)
     listening.setblocking(False)
@@ -98,7 +101,7 @@ def serve(listening: socket.socket, setting: Setting) -> None:
         connections = [one.connection for one in turns]
         controls = [warden.control for warden in wardens.values()]
         others = [*leases.values(), *connections, *controls, listening]
-        warden = _fork_warden(setting, pool.take(), others)
+        warden = _fork_warden(setting, pool.take(), groups, others)
         wardens[warden.pid] = warden
         return warden
 
@@ -114,10 +117,14 @@ def serve(listening: socket.socket, setting: Setting) -> None:
                 warden = wardens.pop(pid)
                 warden.control.close()
                 pool.give_back(warden.identity)
+                if groups is not None:
+                    groups.remove(pid)
             if pid in running:
                 slots.give_back(running.pop(pid))
         if nursery is not None:
             nursery.look_after()
+        if groups is not None:
+            groups.look_after()
         if listening.fileno() in ready:
             with contextlib.suppress(BlockingIOError):
                 connection, _ = listening.accept()
@@ -160,6 +167,8 @@ def serve(listening: socket.socket, setting: Setting) -> None:
                 warden.control.close()
             if nursery is not None:
                 nursery.close()
+            if groups is not None:
+                groups.close()
             return
 
 
@@ -219,24 +228,35 @@ def _dispatch(run: _Waiting, grant: Grant, warden: _Warden) -> None:
         wire.send(warden.control, message, (run.connection.fileno(),))
 
 
-def _fork_warden(setting: Setting, identity: Identity, others: Iterable[socket.socket]) -> _Warden:
+def _fork_warden(
+    setting: Setting,
+    identity: Identity,
+    groups: Groups | None,
+    others: Iterable[socket.socket],
+) -> _Warden:
     ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:
-        _be_warden(theirs, setting, identity, [*others, ours])
+        _be_warden(theirs, setting, identity, groups, [*others, ours])
     theirs.close()
     return _Warden(child, ours, identity)
 
 
 def _be_warden(
-    control: socket.socket, setting: Setting, identity: Identity, others: Iterable[socket.socket]
+    control: socket.socket,
+    setting: Setting,
+    identity: Identity,
+    groups: Groups | None,
+    others: Iterable[socket.socket],
 ) -> NoReturn:
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for other in others:
             other.close()
-        warden.serve(control, functools.partial(prepare_cell, setting, identity))
+        group = None if groups is None else groups.make(os.getpid())
+        entrance = None if group is None else group.entrance
+        warden.serve(control, functools.partial(prepare_cell, setting, identity, entrance), group)
     except BaseException:
         traceback.print_exc()
     finally:

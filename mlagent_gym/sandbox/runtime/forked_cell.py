@@ -35,6 +35,8 @@ class ForkedCell:
         Who the script will be.
     zygote
         Address of the preloaded interpreter's socket.
+    entrance
+        Descriptor of the run's control group; None: it has none.
 
     Raises
     ------
@@ -44,10 +46,10 @@ class ForkedCell:
 
     proc = Path("/proc")
 
-    def __init__(self, order: Order, output: int, uid: int, zygote: str):
+    def __init__(self, order: Order, output: int, uid: int, zygote: str, entrance: int | None):
         self._order = order
         self._before = folders.measure_run(order)
-        self._connection = request_fork(zygote, order, uid, (output,))
+        self._connection = request_fork(zygote, order, uid, (output,), entrance)
         answer = answer_of(self._connection)
         self._main: int = answer["pid"]
         self.inherited_bytes: int = answer["inherited_bytes"]

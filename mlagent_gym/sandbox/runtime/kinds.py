@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .cells import Cell, PlainCell, Preparation
+from .cgroups import enter
 from .confinement import confine_by_landlock
 from .forked_cell import ForkedCell
 from .identities import Identity
@@ -23,7 +25,9 @@ def can_wait(setting: Setting) -> bool:
     return setting.level == "ns"
 
 
-def prepare_cell(setting: Setting, identity: Identity, output: int) -> Preparation:
+def prepare_cell(
+    setting: Setting, identity: Identity, entrance: int | None, output: int
+) -> Preparation:
     """Make what does not depend on the order of the kind of cell a level asks for.
 
     Parameters
@@ -32,6 +36,8 @@ def prepare_cell(setting: Setting, identity: Identity, output: int) -> Preparati
         What the broker was started for.
     identity
         Who the script will be.
+    entrance
+        Descriptor of the run's control group; None: it has none.
     output
         Descriptor the script writes to.
 
@@ -42,8 +48,8 @@ def prepare_cell(setting: Setting, identity: Identity, output: int) -> Preparati
     """
     if setting.level == "ns":
         zygote = setting.zygote if setting.preload else None
-        return NamespaceCell(output, setting.root, identity, zygote)
-    return _Unprepared(setting, identity, output)
+        return NamespaceCell(output, setting.root, identity, zygote, entrance)
+    return _Unprepared(setting, identity, entrance, output)
 
 
 @dataclass(frozen=True)
@@ -52,21 +58,29 @@ class _Unprepared:
 
     setting: Setting
     identity: Identity
+    entrance: int | None
     output: int
     guards: tuple[int, ...] = ()
 
     def begin(self, order: Order) -> Cell:
-        setting, uid, output = self.setting, self.identity.uid, self.output
+        setting, uid = self.setting, self.identity.uid
         if setting.level != "landlock":
-            return PlainCell(order, output, lambda: set_limits(order, processes=None))
+            return self._plain(order, lambda: set_limits(order, processes=None))
         if uid != os.getuid():
             os.chmod(os.path.dirname(order.workspace), 0o711)  # its user must get through
         give(order.workspace, uid)
         give(order.temporary, uid)
         if order.warm and setting.preload:
             try:
-                return ForkedCell(order, output, uid, setting.zygote)
+                return ForkedCell(order, self.output, uid, setting.zygote, self.entrance)
             except ShadowedError:
                 pass
         confine = confine_by_landlock(order, uid, setting.visible, setting.hidden)
-        return PlainCell(order, output, confine)
+        return self._plain(order, confine)
+
+    def _plain(self, order: Order, confine: Callable[[], None]) -> PlainCell:
+        def prepare() -> None:
+            enter(self.entrance)
+            confine()
+
+        return PlainCell(order, self.output, prepare)

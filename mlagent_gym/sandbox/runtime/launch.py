@@ -18,7 +18,7 @@ __all__ = ["broker", "zygote"]
 
 def broker() -> None:
     """Become a daemon and serve orders; the argument is JSON with a `broker.Setting`."""
-    from . import system
+    from . import cgroups, system
     from .broker import serve
 
     options = json.loads(sys.argv[1])
@@ -26,6 +26,7 @@ def broker() -> None:
     setting = _setting(options)
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)  # it also serves others than who starts it
+    groups = cgroups.claim()  # here all processes can still be seen
     if setting.level == "ns":
         _enter_namespaces()
     if os.fork():
@@ -39,7 +40,7 @@ def broker() -> None:
         mounts.make_private()
         mounts.mount("proc", "/proc", "proc")
         view.build_base(setting.root, tuple(setting.visible), tuple(setting.hidden))
-    serve(listening, setting)
+    serve(listening, setting, groups)
 
 
 def zygote() -> None:

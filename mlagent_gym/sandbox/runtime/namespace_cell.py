@@ -11,6 +11,7 @@ from typing import Any
 
 from . import confinement, init, processes, system, view, wire
 from .cells import PreparationError, become_script, fork
+from .cgroups import enter
 from .identities import Identity
 from .nursery import ShadowedError, answer_of, request_fork
 from .orders import Order
@@ -36,18 +37,27 @@ class NamespaceCell:
         Who the script will be.
     zygote
         Address of the preloaded interpreter's socket; None: start a new interpreter.
+    entrance
+        Descriptor of the run's control group; None: it has none.
     """
 
     changes: int
     proc: Path
     inherited_bytes = 0
 
-    def __init__(self, output: int, root: str, identity: Identity, zygote: str | None):
+    def __init__(
+        self,
+        output: int,
+        root: str,
+        identity: Identity,
+        zygote: str | None,
+        entrance: int | None,
+    ):
         ours, theirs = socket.socketpair()
         system.unshare(system.NEW_PROCESSES)
         self._init = os.fork()
         if self._init == 0:
-            _be_init(theirs, ours, root, identity, output)
+            _be_init(theirs, ours, root, identity, output, entrance)
         theirs.close()
         self._connection = ours
         self._warm: tuple[socket.socket, socket.socket] | None = None
@@ -55,7 +65,7 @@ class NamespaceCell:
         try:
             self._receive()
             if zygote is not None:
-                self._warm = self._ask_for_copy(zygote, output, identity.uid)
+                self._warm = self._ask_for_copy(zygote, output, identity.uid, entrance)
         except BaseException:
             self._abandon()
             raise
@@ -112,13 +122,14 @@ class NamespaceCell:
         return status, cpu_s
 
     def _ask_for_copy(
-        self, zygote: str, output: int, uid: int
+        self, zygote: str, output: int, uid: int, entrance: int | None
     ) -> tuple[socket.socket, socket.socket]:
         """Have the preloaded interpreter copied into the cell; return connections to both."""
         init_process = os.pidfd_open(self._init)
         ours, theirs = socket.socketpair()
         try:
-            connection = request_fork(zygote, None, uid, (output, init_process, theirs.fileno()))
+            cell = (output, init_process, theirs.fileno())
+            connection = request_fork(zygote, None, uid, cell, entrance)
         finally:
             os.close(init_process)
             theirs.close()
@@ -145,11 +156,21 @@ class NamespaceCell:
 
 
 def _be_init(
-    connection: socket.socket, other: socket.socket, root: str, identity: Identity, output: int
+    connection: socket.socket,
+    other: socket.socket,
+    root: str,
+    identity: Identity,
+    output: int,
+    entrance: int | None,
 ) -> None:
     def start(order: Order) -> int:
         confine = confinement.confine_in_namespaces(order, identity.uid)
-        return fork(lambda: become_script(order, view.WORKSPACE, output, confine))
+
+        def prepare() -> None:
+            enter(entrance)
+            confine()
+
+        return fork(lambda: become_script(order, view.WORKSPACE, output, prepare))
 
     try:
         other.close()

@@ -34,7 +34,11 @@ class ShadowedError(Exception):
 
 
 def request_fork(
-    zygote: str, order: Order | None, uid: int, descriptors: tuple[int, ...]
+    zygote: str,
+    order: Order | None,
+    uid: int,
+    descriptors: tuple[int, ...],
+    entrance: int | None,
 ) -> socket.socket:
     """Ask the preloaded interpreter for a copy of itself that becomes a script.
 
@@ -49,6 +53,8 @@ def request_fork(
     descriptors
         Where the script writes to; and for a cell of its own that cell's first process, and
         a connection that will bring the order and take the copy's answer.
+    entrance
+        Descriptor of the control group that the copy shall enter; None: it stays where it is.
 
     Returns
     -------
@@ -64,8 +70,12 @@ def request_fork(
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.connect(zygote)
-        asked = {"order": None if order is None else vars(order), "uid": uid}
-        wire.send(connection, asked, descriptors)
+        asked = {
+            "order": None if order is None else vars(order),
+            "uid": uid,
+            "has_group": entrance is not None,
+        }
+        wire.send(connection, asked, (*descriptors, *(() if entrance is None else (entrance,))))
     except ConnectionError as error:
         connection.close()
         raise PreparationError("the preloaded interpreter died") from error

@@ -14,6 +14,7 @@ from dataclasses import asdict
 
 from . import processes, wire
 from .cells import Cell, Preparation, PreparationError
+from .cgroups import Group
 from .memory import Meter
 from .orders import Order, Report
 from .output import HeadAndTail
@@ -35,7 +36,9 @@ class _Stop(Exception):  # noqa: N818 - an end, not an error
         self.reason = reason
 
 
-def serve(control: socket.socket, prepare: Callable[[int], Preparation]) -> None:
+def serve(
+    control: socket.socket, prepare: Callable[[int], Preparation], group: Group | None
+) -> None:
     """Prepare a cell, wait for an order, carry it out, and report.
 
     Parameters
@@ -46,6 +49,8 @@ def serve(control: socket.socket, prepare: Callable[[int], Preparation]) -> None
     prepare
         Makes all of a cell that does not depend on the order, whose script will write to a
         descriptor.
+    group
+        Control group that the script will be in; None: it has none of its own.
     """
     reading, writing = os.pipe2(os.O_CLOEXEC)
     trouble = ""
@@ -68,9 +73,11 @@ def serve(control: socket.socket, prepare: Callable[[int], Preparation]) -> None
         wire.send(connection, {"queued_s": message["queued_s"]})
         if prepared is None:
             raise PreparationError(trouble)
+        if group is not None and not group.limit(order):
+            group = None
         cell = prepared.begin(order)
         os.close(writing)
-        report = watch(order, cell, reading, connection)
+        report = watch(order, cell, reading, connection, group)
     except wire.ClosedError:
         return
     except (PreparationError, OSError) as error:
@@ -91,20 +98,33 @@ def _reply(connection: socket.socket, report: Report, cell: Cell | None = None) 
         return
 
 
-def watch(order: Order, cell: Cell, output: int, connection: socket.socket) -> Report:
+def watch(
+    order: Order,
+    cell: Cell,
+    output: int,
+    connection: socket.socket,
+    group: Group | None = None,
+) -> Report:
     """Stand over a started cell until it has ended, by itself or by a limit."""
-    watcher = _Watch(order, cell, output, connection)
+    watcher = _Watch(order, cell, output, connection, group)
     status, reason = "", ""
     try:
         watcher.until_ended()
     except _Stop as stop:
         status, reason = stop.status, stop.reason
     wall_s = watcher.elapsed_s
+    if group is not None:
+        group.kill()
     wait_status, cpu_s = cell.end()
     watcher.drain()
     exit_code: int | None = None
     if not status:
         status, reason, exit_code = watcher.verdict(wait_status)
+    if group is not None:
+        cpu_s = max(cpu_s, group.cpu_s())
+        watcher.note_peak(group)
+        if group.ran_out_of_memory():
+            status, reason, exit_code = "out_of_memory", watcher.memory_reason(), None
     return Report(
         status=status,
         reason=reason,
@@ -120,9 +140,17 @@ def watch(order: Order, cell: Cell, output: int, connection: socket.socket) -> R
 class _Watch:
     """What is known of a run so far."""
 
-    def __init__(self, order: Order, cell: Cell, output: int, connection: socket.socket):
+    def __init__(
+        self,
+        order: Order,
+        cell: Cell,
+        output: int,
+        connection: socket.socket,
+        group: Group | None,
+    ):
         self._order = order
         self._cell = cell
+        self._group = group
         self._descriptor = output
         self._connection = connection
         self._started = time.monotonic()
@@ -187,6 +215,16 @@ class _Watch:
             return "disk_limit", full, code
         return ("ok", "", 0) if code == 0 else ("error", f"exit status {code}", code)
 
+    def note_peak(self, group: Group) -> None:
+        """Take over the peak that the group saw between two looks."""
+        limit = self._order.memory_mb * _MB
+        peak = limit if group.ran_out_of_memory() else min(group.peak_bytes(), limit)
+        self.peak_memory_bytes = max(self.peak_memory_bytes, peak)
+
+    def memory_reason(self) -> str:
+        """Return what is said of a run that had too much memory."""
+        return f"it used more than {self._order.memory_mb} MB"
+
     def _read(self) -> bytes | None:
         """Take what has come; None when there is nothing now, nothing when it was the end."""
         try:
@@ -200,16 +238,23 @@ class _Watch:
 
     def _look(self) -> None:
         order = self._order
+        group = self._group
         found = processes.look(self._cell.proc, self._cell.pids())
-        if sum(process.cpu_s for process in found) > order.cpu_s:
+        cpu_s = sum(process.cpu_s for process in found)
+        if group is not None:  # knows those too that ended without being waited for
+            cpu_s = max(cpu_s, group.cpu_s())
+        if cpu_s > order.cpu_s:
             raise _Stop("timeout", self._cpu_reason())
         if sum(process.threads for process in found) > order.processes:
             raise _Stop("killed", f"it had more than {order.processes} processes and threads")
         limit = order.memory_mb * _MB
         memory = self._meter.total(found, limit) + self._cell.unmapped_memory()
+        if group is not None:
+            files_bytes = self._cell.written()[0] if order.level == "ns" else 0
+            memory = max(memory, group.memory_bytes(files_bytes))
         self.peak_memory_bytes = max(self.peak_memory_bytes, memory)
         if memory > limit:
-            raise _Stop("out_of_memory", f"it used more than {order.memory_mb} MB")
+            raise _Stop("out_of_memory", self.memory_reason())
         self._look_at_disk()
 
     def _look_at_disk(self) -> None:

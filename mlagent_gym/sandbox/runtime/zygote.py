@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from . import confinement, gpus, processes, script, system, view, wire
+from . import cgroups, confinement, gpus, processes, script, system, view, wire
 from .huge_pages import use_huge_pages
 from .orders import Order, Setting
 
@@ -141,6 +141,7 @@ def _take(
         connection.close()
         return
     output, *cell = descriptors
+    entrance = cell.pop() if message["has_group"] else None
     order = None if message["order"] is None else Order(**message["order"])
     try:
         if order is not None and _starts_cold(order, past):
@@ -151,6 +152,7 @@ def _take(
             system.setns(cell[0], system.NEW_PROCESSES)
         child = os.fork()
         if child == 0:
+            cgroups.enter(entrance)
             if order is None:
                 init, telling = cell
                 _be_spare(message["uid"], connection, output, init, telling, past)

@@ -45,11 +45,15 @@ def test_the_second_level_is_active_where_the_first_is_not(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("controllers", "presence"),
-    [("cpu memory pids", Presence.AVAILABLE), ("hugetlb", Presence.MISSING)],
+    ("controllers", "used", "presence"),
+    [
+        ("cpu memory pids", "ns", Presence.ACTIVE),
+        ("cpu memory pids", "", Presence.AVAILABLE),
+        ("hugetlb", "ns", Presence.MISSING),
+    ],
 )
 def test_a_control_group_counts_if_it_can_limit_memory_and_processes(
-    controllers: str, presence: Presence, tmp_path: Path
+    controllers: str, used: str, presence: Presence, tmp_path: Path
 ) -> None:
     group = tmp_path / "sys/fs/cgroup/user/ours"
     group.mkdir(parents=True)
@@ -58,8 +62,10 @@ def test_a_control_group_counts_if_it_can_limit_memory_and_processes(
     (group / "cgroup.controllers").write_text(controllers)
     for name in ("cgroup.procs", "cgroup.subtree_control"):
         (group / name).touch()
-    assert layers._cgroup(tmp_path).presence is presence
+    layer = layers._cgroup(tmp_path, used)
+    assert layer.presence is presence
+    assert bool(layer.remedy) == (presence is Presence.MISSING)
 
 
 def test_without_control_groups_there_is_none(tmp_path: Path) -> None:
-    assert layers._cgroup(tmp_path).presence is Presence.MISSING
+    assert layers._cgroup(tmp_path, "ns").presence is Presence.MISSING
