@@ -48,14 +48,22 @@ class PpoRun:
     log: str
 
 
-def make_tiny_model(folder: Path) -> Path:
-    """Make the model of the preset ``cpu-tiny`` and its tokenizer; return where it is."""
+def make_tiny_model(folder: Path, **larger: int) -> Path:
+    """Make the model of the preset ``cpu-tiny`` and its tokenizer; return where it is.
+
+    Parameters
+    ----------
+    folder
+        It is there.
+    **larger
+        Fields of the shape that are to be different.
+    """
     model, corpus = folder / "model", folder / "corpus.jsonl"
     write_jsonl(corpus, [_WORDS * 8] * 200)
     shape = load_config("cpu-tiny").model.tiny
     command = [sys.executable, "-m", "mlagent_train.model", str(model), str(corpus)]
     subprocess.run(
-        [*command, json.dumps(vars(shape)), "0"],
+        [*command, json.dumps({**vars(shape), **larger}), "0"],
         check=True,
         capture_output=True,
         env=_environment(),
@@ -144,7 +152,7 @@ def run_module(
     """
     path = folder / "order.json"
     path.write_text(json.dumps(order), encoding="utf-8")
-    # two engines, each a ticket of Ray's
+    # up to two engines, each a ticket of Ray's
     job = make_job(_run(folder, model, settings), module, [str(path)], roles=1)
     with importable():
         run_job(job, folder, "job")

@@ -11,7 +11,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from benchmarks.ppo_runs import prompt_row
 from mlagent_train.envs.settings import NAMESPACE, POOL_NAME
 
 HERE = Path(__file__).parent
+OURS = HERE.parent / "mlagent_train" / "rlhf" / "agent.py"
 CONTEXT = 512
 SLOW_SHARE = 4
 """One sample in so many has slow steps."""
@@ -31,45 +32,63 @@ class Batch:
     """What a batch of samples took."""
 
     seconds: float
-    tokens: int
+    replies: list[list[int]]
     fast_replied_s: float
     """Until the last reply of the samples whose steps take no time."""
 
 
-def overhead(pairs: int, samples: int, engines: tuple[Any, Any], tools: Any) -> dict[str, Any]:
-    """Measure bare OpenRLHF and the project's agent in turn, on the same prompts.
+def overhead(order: Mapping[str, Any], engines: tuple[Any, Any], tools: Any) -> dict[str, Any]:
+    """Measure OpenRLHF's own agent and the project's in turn, on the same prompts and replies.
 
-    Processor seconds are compared, of all processes that have a part in it and for each
-    token, because other work on the machine does not change them; wall-clock beside.
+    Processor seconds are compared, of all processes that have a part in it, because other
+    work on the machine hardly changes them; wall-clock beside. Replies are greedy, so that
+    both write the same tokens.
+
+    Raises
+    ------
+    RuntimeError
+        They did not.
     """
     import ray
 
     pool = ray.get_actor(POOL_NAME, namespace=NAMESPACE)
-    helpers = [_pid(pool), *(worker.pid for worker in ray.get(pool.workers.remote()))]
-    processes = [[_pid(engines[0])], [_pid(engines[1]), *helpers]]
+    workers = [worker.pid for worker in ray.get(pool.workers.remote())]
+    processes = {
+        "bare": [_pid(engines[0])],
+        "engine": [_pid(engines[1])],
+        "pool": [_pid(pool)],
+        "workers": workers,
+    }
+    samples, pairs = order["samples"], order["pairs"]
     rows = [_row(tools, number, 0.0, 1) for number in range(samples)]
-    for engine in engines:
-        _batch(engine, rows, tools)
-    cpu: list[list[float]] = [[], []]
+    replies = [_batch(engine, rows, tools, order["new_tokens"]).replies for engine in engines]
+    if replies[0] != replies[1]:
+        raise RuntimeError("The two agents had different replies; what they cost is no matter.")
+    cpu: dict[str, list[float]] = {name: [] for name in processes}
     wall: list[list[float]] = [[], []]
     for pair in range(pairs):
         for which in ((0, 1), (1, 0))[pair % 2]:
-            before = _cpu_s(processes[which])
-            batch = _batch(engines[which], rows, tools)
-            cpu[which].append((_cpu_s(processes[which]) - before) / batch.tokens)
-            wall[which].append(batch.seconds / batch.tokens)
-    ratios = [other / one for one, other in zip(*cpu, strict=True)]
-    bare, ours = (statistics.median(times) for times in wall)
+            names = ["bare"] if which == 0 else ["engine", "pool", "workers"]
+            before = {name: _cpu_s(processes[name]) for name in names}
+            batch = _batch(engines[which], rows, tools, order["new_tokens"])
+            wall[which].append(batch.seconds)
+            for name in names:
+                cpu[name].append(1000 * (_cpu_s(processes[name]) - before[name]) / samples)
+    ours = [sum(times) for times in zip(cpu["engine"], cpu["pool"], cpu["workers"], strict=True)]
+    ratios = [all_of_it / bare for all_of_it, bare in zip(ours, cpu["bare"], strict=True)]
+    tokens = sum(len(reply) for reply in replies[0]) / samples
     return {
         "pairs": pairs,
         "samples": samples,
-        "overhead": statistics.median(ratios) - 1,
+        "slots": len(workers),
+        "tokens_per_sample": tokens,
+        "overhead": sum(ours) / sum(cpu["bare"]) - 1,
         "overhead_quartiles": [q - 1 for q in statistics.quantiles(ratios, n=4)[::2]],
-        "overhead_wall": ours / bare - 1,
-        "bare_cpu_ms_per_token": 1000 * statistics.median(cpu[0]),
-        "ours_cpu_ms_per_token": 1000 * statistics.median(cpu[1]),
-        "bare_tokens_per_s": 1 / bare,
-        "ours_tokens_per_s": 1 / ours,
+        "overhead_wall": statistics.median(wall[1]) / statistics.median(wall[0]) - 1,
+        "cpu_ms_per_sample": {name: statistics.fmean(times) for name, times in cpu.items()},
+        "bare_cpu_ms_per_token": statistics.fmean(cpu["bare"]) / tokens,
+        "added_cpu_ms_per_sample": statistics.fmean(ours) - statistics.fmean(cpu["bare"]),
+        "idle_cpu_share": _idle_share(processes["pool"] + workers),
     }
 
 
@@ -87,19 +106,27 @@ def _cpu_s(pids: Sequence[int]) -> float:
     return sum(one.user + one.system for one in times)
 
 
-def slow_steps(
-    seconds: float, turns: int, repeats: int, samples: int, engine: Any, tools: Any
-) -> dict[str, Any]:
+def _idle_share(pids: Sequence[int], seconds: float = 10.0) -> float:
+    """Return the share of one core that processes use which have nothing to do."""
+    before = _cpu_s(pids)
+    time.sleep(seconds)
+    return (_cpu_s(pids) - before) / seconds
+
+
+def slow_steps(seconds: float, order: Mapping[str, Any], engine: Any, tools: Any) -> dict[str, Any]:
     """Measure generation for the other samples while a quarter of them wait for slow steps."""
+    turns = order["turns"]
     rows = [
         _row(tools, number, 0.0, turns)
         if number % SLOW_SHARE
         else _row(tools, number, seconds, turns if seconds < 10 else 1)
-        for number in range(samples)
+        for number in range(order["samples"])
     ]
+    repeats = 1 if seconds > 10 else order["repeats"]
     batches = [_batch(engine, rows, tools) for _ in range(repeats)]
     return {
         "step_s": seconds,
+        "slow_samples": sum(number % SLOW_SHARE == 0 for number in range(order["samples"])),
         "batch_s": statistics.median(batch.seconds for batch in batches),
         "fast_replied_s": statistics.median(batch.fast_replied_s for batch in batches),
     }
@@ -111,16 +138,24 @@ def _row(tools: Any, number: int, seconds: float, steps: int) -> dict[str, Any]:
     return prompt_row(tools["tokenizer"], number, ENV_ID, json.loads(state.to_json()), text)
 
 
-def _batch(engine: Any, rows: Sequence[dict[str, Any]], tools: Any) -> Batch:
+def _batch(
+    engine: Any, rows: Sequence[dict[str, Any]], tools: Any, new_tokens: int | None = None
+) -> Batch:
+    """Run a batch; with `new_tokens`, samples are no longer than their prompt and as many."""
     import ray
 
+    tokenizer = tools["tokenizer"]
+    lengths = [
+        len(tokenizer(row["input"])["input_ids"]) + new_tokens if new_tokens else CONTEXT
+        for row in rows
+    ]
     wall, started = time.time(), time.perf_counter()
     samples = ray.get(
         [
             engine.generate_responses.remote(
-                row["input"], row["label"], tools["params"], CONTEXT, tools["tokenizer"]
+                row["input"], row["label"], tools["params"], length, tokenizer
             )
-            for row in rows
+            for row, length in zip(rows, lengths, strict=True)
         ]
     )
     seconds = time.perf_counter() - started
@@ -130,8 +165,15 @@ def _batch(engine: Any, rows: Sequence[dict[str, Any]], tools: Any) -> Batch:
         for sample, row in zip(flat, rows, strict=True)
         if not json.loads(row["label"])["state"]["seconds"]
     ]
-    tokens = sum(end - start for sample in flat for start, end in sample["action_ranges"])
-    return Batch(seconds, tokens, max(fast))
+    replies = [
+        [
+            token
+            for start, end in sample["action_ranges"]
+            for token in sample["observation_tokens"][start:end]
+        ]
+        for sample in flat
+    ]
+    return Batch(seconds, replies, max(fast))
 
 
 def _main(path: Path) -> None:
@@ -144,11 +186,11 @@ def _main(path: Path) -> None:
     tools = {
         "tokenizer": load(order["model"]),
         "params": vllm.SamplingParams(
-            temperature=1.0, top_p=1.0, max_tokens=order["new_tokens"], min_tokens=1
+            temperature=0.0, top_p=1.0, max_tokens=order["new_tokens"], min_tokens=1
         ),
     }
 
-    def engine(**which: Any) -> Any:
+    def engine(agent: str) -> Any:
         (made,) = create_vllm_engines(
             num_engines=1,
             tensor_parallel_size=1,
@@ -158,22 +200,17 @@ def _main(path: Path) -> None:
             enable_prefix_caching=False,
             enforce_eager=True,
             max_model_len=CONTEXT,
-            **which,
+            agent_func_path=agent,
         )
         return made
 
-    bare = engine(remote_rm_url=[str(HERE / "bare_reward.py")])
-    ours = engine(agent_func_path=str(HERE / "timed_agent.py"))
-    samples = order["samples"]
-    slow_steps(0.0, 1, 1, samples, ours, tools)  # warms up
-    slow = [
-        slow_steps(seconds, 3, 1 if seconds > 10 else order["repeats"], samples, ours, tools)
-        for seconds in order["step_s"]
-    ]
-    result = {
-        "overhead": overhead(order["pairs"], samples, (bare, ours), tools),
-        "slow_steps": slow,
-    }
+    ours = engine(str(OURS if "pairs" in order else HERE / "timed_agent.py"))
+    result: Any
+    if "pairs" in order:
+        result = overhead(order, (engine(str(HERE / "bare_agent.py")), ours), tools)
+    else:
+        slow_steps(0.0, order, ours, tools)  # warms up
+        result = [slow_steps(seconds, order, ours, tools) for seconds in order["step_s"]]
     Path(order["result"]).write_text(json.dumps(result))
 
 

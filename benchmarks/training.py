@@ -1,9 +1,9 @@
 """What environment steps cost the trainer: ``python -m benchmarks.training``.
 
-On a model and an environment that cost next to nothing: what the project's agent adds to
-bare OpenRLHF, whether slow steps hold up generation, samples an hour with steps of 0, 5 and
-60 s, and whole PPO runs in which a fifth of the steps fail. About ten minutes on two idle
-cores; other work on the machine inflates all times.
+On a model and an environment that cost next to nothing: what the project's agent adds to an
+agent of OpenRLHF's own kind, whether slow steps hold up generation, samples an hour with steps
+of 0, 5 and 60 s, and whole PPO runs in which a fifth of the steps fail. Other work on the
+machine inflates all times but the processor's.
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ from rich.table import Table
 
 from benchmarks.instant_env import ENV_ID, InstantState, fault_of, reward_of
 from benchmarks.ppo_runs import PpoRun, make_tiny_model, prompt_row, run_module, train
+from benchmarks.rollouts import SLOW_SHARE
 from mlagent_gym import RewardConfig
 from mlagent_train.errors import StageError
 
 BAR = 0.05
 SAMPLES = 32
 SLOTS = 8
+FREE_SLOTS = 4
+LARGER = {"hidden_size": 512, "layers": 10, "heads": 8, "kv_heads": 8, "intermediate_size": 1536}
+"""What the larger model has instead of the tiny one's."""
 FAULT_SHARE, NEUTRAL = 0.2, RewardConfig("v1").neutral
 KINDS = {"raise": "raised", "die": "died", "hang": "timeout", "garbage": "garbage"}
 SMALL = {
@@ -47,11 +51,11 @@ def main(
     ] = None,
     pairs: Annotated[int, typer.Option(help="Batches of each agent for the overhead.")] = 20,
     only: Annotated[
-        str, typer.Option(help="Measure one part: rollouts, throughput or faults.")
+        str, typer.Option(help="Measure one part: overhead, slow, throughput or faults.")
     ] = "",
 ) -> None:
     """Measure, print the tables, and exit with 1 if a bar is not held."""
-    parts = {"rollouts": rollouts, "throughput": throughput, "faults": faults}
+    parts = {"overhead": overhead, "slow": slow, "throughput": throughput, "faults": faults}
     if only and only not in parts:
         raise typer.BadParameter(f"{only!r} is none of {', '.join(parts)}", param_hint="--only")
     figures: dict[str, Any] = {"cores": os.cpu_count()}
@@ -68,34 +72,59 @@ def main(
         raise typer.Exit(1)
 
 
-def rollouts(folder: Path, model: Path, pairs: int) -> dict[str, Any]:
-    """Measure batches on rollout engines: see `benchmarks.rollouts`."""
+def overhead(folder: Path, model: Path, pairs: int) -> dict[str, Any]:
+    """Measure the project's agent and OpenRLHF's own on rollout engines, with two models."""
+    models = {"tiny": (model, pairs), "larger": (None, max(2, pairs // 4))}
+    figures = {}
+    for name, (path, count) in models.items():
+        part = folder / name
+        part.mkdir(parents=True)
+        order = {"new_tokens": 64, "samples": SAMPLES, "pairs": count}
+        # a slot for each core, as is the default
+        settings = {"workers.slots": os.cpu_count()}
+        figures[name] = _on_engines(part, path or make_tiny_model(part, **LARGER), order, settings)
+    return figures
+
+
+def slow(folder: Path, model: Path, pairs: int) -> list[dict[str, Any]]:
+    """Measure the other samples of batches in which a quarter has slow steps."""
+    del pairs
     folder.mkdir()
+    turns = 3
     order = {
-        "model": str(model),
         "new_tokens": 64,
         "samples": SAMPLES,
-        "pairs": pairs,
+        "turns": turns,
         "repeats": 3,
         "step_s": [0.0, 5.0, 60.0],
-        "result": str(folder / "result.json"),
     }
-    settings = {**SMALL, "env.mode": "episode", "env.max_steps": 3}
-    run_module(folder, model, "benchmarks.rollouts", order, settings)
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
-    return result
+    # more slots than slow samples: the others never wait for one
+    settings = {
+        "workers.slots": SAMPLES // SLOW_SHARE + FREE_SLOTS,
+        "env.mode": "episode",
+        "env.max_steps": turns,
+    }
+    rows: list[dict[str, Any]] = _on_engines(folder, model, order, settings)
+    return rows
+
+
+def _on_engines(folder: Path, model: Path, order: dict[str, Any], settings: dict[str, Any]) -> Any:
+    order |= {"model": str(model), "result": str(folder / "result.json")}
+    run_module(folder, model, "benchmarks.rollouts", order, {**SMALL, **settings})
+    return json.loads((folder / "result.json").read_text())
 
 
 def throughput(folder: Path, model: Path, pairs: int) -> list[dict[str, float]]:
     """Measure updates of a whole PPO run whose steps take 0, 5 and 60 s."""
     del pairs
     rows = []
-    for seconds, updates in ((0.0, 5), (5.0, 4), (60.0, 2)):
+    for seconds, updates in ((0.0, 4), (5.0, 3), (60.0, 2)):
         settings = {
             **SMALL,
             "ppo.updates": updates,
             "ppo.states_per_update": SLOTS,
             "ppo.batch_size": SLOTS,
+            "workers.slots": SLOTS + FREE_SLOTS,
         }
         prompts = _prompts(model, SLOTS * updates, seconds)
         run = train(folder / f"{seconds:g}", model, prompts, settings)
@@ -107,6 +136,7 @@ def throughput(folder: Path, model: Path, pairs: int) -> list[dict[str, float]]:
                 "rollout_s": rollout,
                 "rest_s": total - rollout,
                 "samples_per_hour": 3600 * SLOTS / total,
+                "queue_s": statistics.fmean(row["queue_s"] for row in run.steps),
             }
         )
     return rows
@@ -169,34 +199,44 @@ def wrong_counts(run: PpoRun, updates: int, samples: int) -> list[str]:
 def held(figures: dict[str, Any]) -> bool:
     """Return whether every bar that was measured is held."""
     failing = figures.get("faults", {"wrong": [], "stops_above_share": True})
-    overhead = figures.get("rollouts", {"overhead": {"overhead": 0.0}})["overhead"]["overhead"]
-    return overhead <= BAR and not failing["wrong"] and failing["stops_above_share"]
+    added = [measured["overhead"] for measured in figures.get("overhead", {}).values()]
+    return max(added, default=0.0) <= BAR and not failing["wrong"] and failing["stops_above_share"]
 
 
 def show(figures: dict[str, Any], console: Console) -> None:
     """Print what was measured."""
-    if "rollouts" in figures:
-        over = figures["rollouts"]["overhead"]
-        low, high = over["overhead_quartiles"]
-        console.print(
-            f"agent over bare OpenRLHF, processor time of a token: {over['overhead']:+.1%} "
-            f"(quartiles {low:+.1%}, {high:+.1%}; {over['pairs']} pairs of {over['samples']} "
-            f"samples), bar {BAR:.0%}; wall-clock {over['overhead_wall']:+.1%} "
-            f"({over['bare_tokens_per_s']:.0f} and {over['ours_tokens_per_s']:.0f} tokens/s)"
-        )
+    if "overhead" in figures:
+        table = Table("model", "bare", "agent adds", "of it engine, pool, workers", "more", "wall")
+        for name, over in figures["overhead"].items():
+            cpu, low_high = over["cpu_ms_per_sample"], over["overhead_quartiles"]
+            parts = (cpu["engine"] - cpu["bare"], cpu["pool"], cpu["workers"])
+            table.add_row(
+                f"{name}, {over['bare_cpu_ms_per_token']:.2f} ms a token",
+                f"{cpu['bare']:.1f} ms",
+                f"{over['added_cpu_ms_per_sample']:.2f} ms",
+                ", ".join(f"{part:.2f}" for part in parts),
+                f"{over['overhead']:+.1%} ({', '.join(f'{q:+.1%}' for q in low_high)})",
+                f"{over['overhead_wall']:+.1%}",
+            )
+        console.print(table)
+        console.print(f"processor time of a sample; in brackets quartiles of pairs; bar {BAR:.0%}")
+    if "slow" in figures:
         table = Table("slow steps", "other samples had all replies after", "batch")
-        for row in figures["rollouts"]["slow_steps"]:
+        for row in figures["slow"]:
             cells = (row["fast_replied_s"], row["batch_s"])
             table.add_row(f"{row['step_s']:g} s", *(f"{cell:.1f} s" for cell in cells))
         console.print(table)
     if "throughput" in figures:
-        table = Table("every step", "rollout", "rest of the update", "samples an hour")
+        table = Table(
+            "every step", "rollout", "rest of the update", "samples an hour", "waited for a slot"
+        )
         for row in figures["throughput"]:
             table.add_row(
                 f"{row['step_s']:g} s",
                 f"{row['rollout_s']:.1f} s",
                 f"{row['rest_s']:.1f} s",
                 f"{row['samples_per_hour']:.0f}",
+                f"{row['queue_s']:.2f} s",
             )
         console.print(table)
     if "faults" in figures:

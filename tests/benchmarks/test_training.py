@@ -69,10 +69,10 @@ def test_bars_that_are_not_held_fail():
     from benchmarks.training import held
 
     good = {
-        "rollouts": {"overhead": {"overhead": 0.04}},
+        "overhead": {"tiny": {"overhead": 0.04}, "larger": {"overhead": 0.01}},
         "faults": {"wrong": [], "stops_above_share": True},
     }
     assert held(good)
-    assert not held({**good, "rollouts": {"overhead": {"overhead": 0.06}}})
+    assert not held({**good, "overhead": {"tiny": {"overhead": 0.06}}})
     assert not held({**good, "faults": {"wrong": ["x"], "stops_above_share": True}})
     assert not held({**good, "faults": {"wrong": [], "stops_above_share": False}})
