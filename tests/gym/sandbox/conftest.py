@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from mlagent_gym.workspace import Workspace
 ATTACKS = Path(__file__).parent / "attacks"
 BEGUN = "the attack begins"
 _SHM_KEY_BASE = 0x4D4C0000
+_EXCLUSIVELY = 0o2000
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,10 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
     shm.write_text(word)
     libc = ctypes.CDLL(None, use_errno=True)
     libc.shmat.restype = ctypes.c_void_p
-    key = _SHM_KEY_BASE + os.getpid() % 2**16
-    segment = libc.shmget(key, 4096, 0o1666)
+    segment = -1
+    while segment < 0:  # another test process, or one that was killed, may have this key
+        key = _SHM_KEY_BASE + secrets.randbelow(2**16)
+        segment = libc.shmget(key, 4096, 0o1666 | _EXCLUSIVELY)
     address = libc.shmat(segment, None, 0)
     ctypes.memmove(address, word.encode(), len(word))
     target = subprocess.Popen(
@@ -129,7 +133,7 @@ def _listening(family: int, kind: int, address: Any) -> socket.socket:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], bool]:
-    def eventually(holds: Callable[[], bool], within_s: float = 5.0) -> bool:
+    def eventually(holds: Callable[[], bool], within_s: float = 60.0) -> bool:
         deadline = time.monotonic() + within_s
         while not holds():
             if time.monotonic() > deadline:

@@ -41,7 +41,7 @@ def _run(executor: SandboxExecutor, data: Path, code: str, limits: Limits = LIMI
 
 
 def test_an_executor_with_many_runs_does_not_starve_another(data: Path) -> None:
-    code = "import time; time.sleep(0.3); print(time.monotonic())"
+    code = "import time; time.sleep(0.6); print(time.monotonic())"
     with (
         closing(SandboxExecutor("none", warm=False, cores=1, memory_mb=4097)) as many,
         closing(SandboxExecutor("none", warm=False, cores=1, memory_mb=4097)) as single,
