@@ -263,7 +263,7 @@ def test_processor_time_counts_though_nobody_waits_for_it(divide: Divide) -> Non
 
 
 def test_the_next_broker_removes_what_a_killed_one_left(divide: Divide) -> None:
-    assert divide("left_behind") == {"kept while it lived": True, "swept": True}
+    assert divide("left_behind") == {"kept while it lived": True, "left": True, "swept": True}
 
 
 @pytest.fixture(params=[(level.name, warm) for level in LEVELS for warm in (True, False)])
