@@ -17,13 +17,13 @@ from typing import Any
 
 from benchmarks.learning.ideas import edit_of, prefixes
 from benchmarks.learning.knobs import Knob
-from benchmarks.learning.names import made_up_name, made_up_title
+from benchmarks.learning.names import common_knobs, made_up_name, made_up_title
 
 __all__ = ["exercises"]
 
 _METRICS = ("accuracy", "rmse", "log_loss", "auc", "mae")
-_KNOWN = 0.5
-"""Share of knobs taken from the held-in tasks; the others are made up."""
+_SHARES = (0.35, 0.4, 0.25)
+"""Of knobs from the held-in tasks, from scikit-learn and made up."""
 _COUNTS = (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 40, 50, 64, 100, 128, 200, 300, 500, 1000)
 _REALS = (0.0, 1e-4, 0.001, 0.003, 0.01, 0.02, 0.1, 0.2, 0.3, 0.5, 0.9, 1.0, 10.0, 20.0, 100.0)
 
@@ -41,11 +41,13 @@ def exercises(words: Sequence[str], known: Sequence[Knob], count: int, seed: int
         How many, and what draws them.
     """
     rng = random.Random(f"exercises/{seed}")
+    pools = (known, common_knobs())
     choices = sorted({knob.text for knob in known if knob.value is not ... and knob.text[0] == '"'})
     for _ in range(count):
         knobs: dict[str, Knob] = {}
         for _ in range(rng.randint(2, 14)):
-            knob = rng.choice(known) if rng.random() < _KNOWN else _made_up(words, choices, rng)
+            (kind,) = rng.choices(range(3), _SHARES)
+            knob = rng.choice(pools[kind]) if kind < 2 else _made_up(words, choices, rng)
             if rng.random() < 0.25 and (before := prefixes(knob, choices)):
                 knob = Knob(knob.name, f"{rng.choice(before)} {knob.text}")
             knobs[knob.name] = knob

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ __all__ = ["write_exercises", "write_warm_start"]
 _SHOWN_AS_IS = 0.4
 """Share of the warm start's examples that are the expert's own, not renamed."""
 _KEYS = ("task", "state", "env", "messages", "reply")
+_READ = 4000
+"""Exercises that the tokenizer is made from."""
 _WORD = re.compile(r"[A-Za-z]{3,9}")
 
 Row = Mapping[str, Any]
@@ -46,7 +49,7 @@ def write_exercises(run: Run, expert: Path, count: int) -> None:
     chats = list(exercises(_words(steps), known, count, run.config.seed))
     read = (
         {**step, "messages": chat[:1], "reply": chat[1]["content"]}
-        for step, chat in zip(steps, chats, strict=False)
+        for step, chat in zip(itertools.cycle(steps), chats[:_READ], strict=False)
     )
     write_jsonl(run.trajectories / "steps.jsonl", [*steps, *read])  # what the tokenizer reads
     write_jsonl(run.sft_data, ({"messages": chat} for chat in chats))

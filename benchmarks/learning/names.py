@@ -1,13 +1,34 @@
-"""Names and titles drawn from words, for prompts that cannot be learned by heart."""
+"""Names and titles for prompts that cannot be learned by heart, common ones and made-up ones."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import random
 from collections.abc import Sequence
 
-__all__ = ["made_up_name", "made_up_title"]
+from benchmarks.learning.knobs import Knob
+
+__all__ = ["common_knobs", "made_up_name", "made_up_title"]
 
 _CONSONANTS, _VOWELS = "BCDFGHJKLMNPQRSTVWXYZ", "AEIOU"
+
+
+@functools.cache
+def common_knobs() -> tuple[Knob, ...]:
+    """Return the parameters of scikit-learn's estimators with their defaults, as constants.
+
+    A pretrained model has met these names; the tiny one meets them here.
+    """
+    from sklearn.utils import all_estimators
+
+    knobs = {}
+    for _, estimator in all_estimators():
+        for parameter in inspect.signature(estimator).parameters.values():
+            if isinstance(parameter.default, (bool, int, float, str, type(None))):
+                knob = Knob(parameter.name.upper(), repr(parameter.default).replace("'", '"'))
+                knobs.setdefault(knob.name, knob)
+    return tuple(knobs.values())
 
 
 def made_up_name(words: Sequence[str], rng: random.Random) -> str:

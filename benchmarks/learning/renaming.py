@@ -4,8 +4,9 @@ A model of a million parameters trained on six tasks remembers which knobs a tit
 instead of reading them, and fails on every other task. Here each step of the expert is shown
 again under another title, with knobs of other tasks between its own, some of its own left
 out, in another order and some with other names: what stays is that a name has to be copied
-out of the prompt, and which kind of change goes with which kind of value. Names are made up
-of words of the held-in tasks and of syllables; nothing is taken from a held-out task.
+out of the prompt, and which kind of change goes with which kind of value. New names are
+those of scikit-learn's parameters, or made up of words of the held-in tasks and of syllables;
+nothing is taken from a held-out task.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.learning.knobs import Knob, find_knobs
-from benchmarks.learning.names import made_up_name, made_up_title
+from benchmarks.learning.names import common_knobs, made_up_name, made_up_title
 
 __all__ = ["renamed"]
 
@@ -25,6 +26,8 @@ Row = Mapping[str, Any]
 _KNOBS, _STEPS = "\nKnobs:\n", "\nSteps:\n"
 _KEPT_NAMES = 0.8
 """Share of knobs that keep their name: what a name means is worth remembering."""
+_COMMON_NAMES = 0.6
+"""Share of the other names that are those of scikit-learn's parameters."""
 
 
 def renamed(row: Row, words: Sequence[str], others: Sequence[Knob], rng: random.Random) -> Row:
@@ -71,10 +74,12 @@ def renamed(row: Row, words: Sequence[str], others: Sequence[Knob], rng: random.
 
 def _new_name(words: Sequence[str], taken: set[str], rng: random.Random) -> str:
     """Draw a name that is not taken, and take it."""
-    while _mistakable(name := made_up_name(words, rng), taken):
-        pass
-    taken.add(name)
-    return name
+    while True:
+        common = rng.random() < _COMMON_NAMES
+        name = rng.choice(common_knobs()).name if common else made_up_name(words, rng)
+        if not _mistakable(name, taken):
+            taken.add(name)
+            return name
 
 
 def _mistakable(name: str, taken: set[str]) -> bool:
