@@ -54,9 +54,9 @@ def overhead(order: Mapping[str, Any], engines: tuple[Any, Any], tools: Any) -> 
     pool = ray.get_actor(POOL_NAME, namespace=NAMESPACE)
     workers = [worker.pid for worker in ray.get(pool.workers.remote())]
     processes = {
-        "bare": [_pid(engines[0])],
-        "engine": [_pid(engines[1])],
-        "pool": [_pid(pool)],
+        "bare": [pid_of(engines[0])],
+        "engine": [pid_of(engines[1])],
+        "pool": [pid_of(pool)],
         "workers": workers,
     }
     samples, pairs = order["samples"], order["pairs"]
@@ -69,11 +69,11 @@ def overhead(order: Mapping[str, Any], engines: tuple[Any, Any], tools: Any) -> 
     for pair in range(pairs):
         for which in ((0, 1), (1, 0))[pair % 2]:
             names = ["bare"] if which == 0 else ["engine", "pool", "workers"]
-            before = {name: _cpu_s(processes[name]) for name in names}
+            before = {name: cpu_s(processes[name]) for name in names}
             batch = _batch(engines[which], rows, tools, order["new_tokens"])
             wall[which].append(batch.seconds)
             for name in names:
-                cpu[name].append(1000 * (_cpu_s(processes[name]) - before[name]) / samples)
+                cpu[name].append(1000 * (cpu_s(processes[name]) - before[name]) / samples)
     ours = [sum(times) for times in zip(cpu["engine"], cpu["pool"], cpu["workers"], strict=True)]
     ratios = [all_of_it / bare for all_of_it, bare in zip(ours, cpu["bare"], strict=True)]
     tokens = sum(len(reply) for reply in replies[0]) / samples
@@ -92,14 +92,16 @@ def overhead(order: Mapping[str, Any], engines: tuple[Any, Any], tools: Any) -> 
     }
 
 
-def _pid(actor: Any) -> int:
+def pid_of(actor: Any) -> int:
+    """Return the number of an actor's process."""
     import ray
 
     pid: int = ray.get(actor.__ray_call__.remote(lambda _: os.getpid()))
     return pid
 
 
-def _cpu_s(pids: Sequence[int]) -> float:
+def cpu_s(pids: Sequence[int]) -> float:
+    """Return the processor seconds that processes have used so far."""
     import psutil
 
     times = [psutil.Process(pid).cpu_times() for pid in pids]
@@ -108,9 +110,9 @@ def _cpu_s(pids: Sequence[int]) -> float:
 
 def _idle_share(pids: Sequence[int], seconds: float = 10.0) -> float:
     """Return the share of one core that processes use which have nothing to do."""
-    before = _cpu_s(pids)
+    before = cpu_s(pids)
     time.sleep(seconds)
-    return (_cpu_s(pids) - before) / seconds
+    return (cpu_s(pids) - before) / seconds
 
 
 def slow_steps(seconds: float, order: Mapping[str, Any], engine: Any, tools: Any) -> dict[str, Any]:

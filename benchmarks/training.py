@@ -21,6 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.agent_cost import LARGER
 from benchmarks.instant_env import ENV_ID, InstantState, fault_of, reward_of
 from benchmarks.ppo_runs import PpoRun, make_tiny_model, prompt_row, run_module, train
 from benchmarks.rollouts import SLOW_SHARE
@@ -31,8 +32,6 @@ BAR = 0.05
 SAMPLES = 32
 SLOTS = 8
 FREE_SLOTS = 4
-LARGER = {"hidden_size": 512, "layers": 10, "heads": 8, "kv_heads": 8, "intermediate_size": 1536}
-"""What the larger model has instead of the tiny one's."""
 FAULT_SHARE, NEUTRAL = 0.2, RewardConfig("v1").neutral
 KINDS = {"raise": "raised", "die": "died", "hang": "timeout", "garbage": "garbage"}
 SMALL = {

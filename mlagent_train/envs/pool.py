@@ -70,7 +70,7 @@ class EnvPool:
         if self._broken:
             raise self._broken
         update = self._update(tags)
-        key = step_key(request)
+        key = step_key(request) if self._settings.cache or self._record else ""
         outcome = await self._remembered_or_run(key, request)
         self._count(outcome)
         if self._record:
