@@ -3,8 +3,8 @@
 The agents run on an engine that answers at once, so that nothing else is measured: OpenRLHF's
 own kind and the project's, in turn, on the same prompts and replies, with an instant
 environment. What it adds is compared with what a reply costs of two models, each of which
-the rollout engine for CPUs runs by itself. All of it is processor time, which other work on
-the machine changes little.
+the rollout engine for CPUs runs by itself; with agent and engine together it is measured by
+`benchmarks.training`. All of it is processor time.
 """
 
 from __future__ import annotations

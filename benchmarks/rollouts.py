@@ -84,6 +84,7 @@ def overhead(order: Mapping[str, Any], engines: tuple[Any, Any], tools: Any) -> 
         "tokens_per_sample": tokens,
         "overhead": sum(ours) / sum(cpu["bare"]) - 1,
         "overhead_quartiles": [q - 1 for q in statistics.quantiles(ratios, n=4)[::2]],
+        "batch_s": {"bare": statistics.fmean(wall[0]), "ours": statistics.fmean(wall[1])},
         "overhead_wall": statistics.median(wall[1]) / statistics.median(wall[0]) - 1,
         "cpu_ms_per_sample": {name: statistics.fmean(times) for name, times in cpu.items()},
         "bare_cpu_ms_per_token": statistics.fmean(cpu["bare"]) / tokens,
