@@ -69,12 +69,22 @@ def _verdict(results: Figures) -> str:
                 change = interval([after - before for before, after in arms[name]])
                 lines.append(f"- {what}, {split}, after minus before: {_said(change)}")
     for name, claim in (("episode", "2. Step-wise minus episode-wise"), *_STARTS.items()):
-        for split, arms in pairs(results).items():
-            if name in arms and len(arms[name]) == len(arms["diverse"]):
-                both = zip(arms["diverse"], arms[name], strict=True)
-                change = interval([after - other for (_, after), (_, other) in both])
-                lines.append(f"- {claim}, {split}, after PPO: {_said(change)}")
+        lines += [
+            f"- {claim}, {split}, after PPO: {_said(interval(differences))}"
+            for split in _SPLITS
+            if (differences := _differences(results, name, split))
+        ]
     return "\n".join(lines) or _NOTHING
+
+
+def _differences(results: Figures, name: str, split: str) -> list[float]:
+    """Return by how much more `diverse` gains than another arm, for each seed that both have."""
+    gains = [
+        [arms[arm]["after"][split]["relative_gain"] for arm in ("diverse", name)]
+        for arms in results["seeds"].values()
+        if {"diverse", name} <= set(arms)
+    ]
+    return [diverse - other for diverse, other in gains]
 
 
 def _said(change: tuple[float, float, float]) -> str:

@@ -19,6 +19,7 @@ from benchmarks.learning.probe import edits_of, fits, judge
 from benchmarks.learning.renaming import renamed
 from benchmarks.learning.report import write_report
 from benchmarks.learning.stages import Bench, works
+from benchmarks.learning.tables import TABLES
 from mlagent_gym import load_task, render, task_ids
 from mlagent_train.files import read_jsonl, write_jsonl
 from mlagent_train.run import Run
@@ -215,3 +216,23 @@ def test_shuffled_rewards_are_drawn_and_nothing_runs(tmp_path: Path):
         assert rewards == {0.25, 0.75}
     finally:
         env.close()
+
+
+def test_arms_are_compared_on_the_seeds_that_both_have():
+    def arm(before: float, after: float) -> dict[str, Any]:
+        splits = ("held-in", "held-out")
+        values = {"before": before, "after": after}
+        return {
+            when: {split: {"relative_gain": value} for split in splits}
+            for when, value in values.items()
+        }
+
+    seeds = {
+        "0": {"diverse": arm(0.05, 0.2), "episode": arm(0.05, 0.1)},
+        "1": {"diverse": arm(0.05, 0.22)},
+        "2": {"diverse": arm(0.05, 0.24)},
+    }
+    verdict = TABLES["verdict"]({"seeds": seeds})
+    assert "1. PPO, held-in, after minus before: +17.0 [+12.0, +22.0]" in verdict
+    assert "held-out, after PPO: +10.0 percentage points; one seed gives no interval." in verdict
+    assert "3." not in verdict
