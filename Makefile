@@ -29,7 +29,7 @@ check: $(READY) ## lint, types and import contracts
 # Some tests kill processes or start clusters; what fails once on a busy machine is run once more
 # and reported as rerun.
 pytest: $(READY) ## the tests (ARGS="-k name" for some)
-	$(BIN)/python -m pytest -n auto --dist loadgroup --reruns 1 --reruns-delay 5 $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadgroup --reruns 1 --reruns-delay 5 -raR $(ARGS)
 
 docs: $(READY) ## build the documentation into site/, refusing broken links
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

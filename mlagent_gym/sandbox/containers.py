@@ -129,7 +129,7 @@ def _bind(source: Path, target: str) -> str:
     if set(text) & set(":,\\"):
         raise SandboxError(
             f"This engine cannot show a folder with one of ':,\\' in its name: {text!r}. "
-            "Rename it, or have temporary files elsewhere (TMPDIR)."
+            "Give it another name, or have temporary files elsewhere (TMPDIR)."
         )
     return f"{text}:{target}"
 

@@ -34,7 +34,7 @@ def identity_of(engine: str, image: str) -> str:
     if not place.exists():
         raise SandboxError(
             f"There is no image {image!r}: name a SIF file or a folder. To make one: "
-            f"{engine} build {place.stem or 'image'}.sif docker://IMAGE"
+            f"{engine} build {place.stem or 'image'}.sif docker://IMAGE."
         )
     digest = hashlib.sha256(version.encode())
     for path, status in _walk(place):

@@ -298,7 +298,9 @@ class Crew:
             await asyncio.wait({coming, serving}, return_when=asyncio.FIRST_COMPLETED)
             if not coming.done():
                 await serving
-                raise MachineError("The worker left before its first step.")
+                raise MachineError(
+                    "The worker left before its first step. See Ray's logs for why, and start again."
+                )
         except BaseException:
             coming.cancel()
             serving.cancel()
