@@ -299,7 +299,7 @@ class Crew:
             if not coming.done():
                 await serving
                 raise MachineError(
-                    "The worker left before its first step. See Ray's logs for why, and start again."
+                    "The worker left before its first step. See Ray's logs, and start again."
                 )
         except BaseException:
             coming.cancel()

@@ -104,7 +104,7 @@ def test_a_container_without_a_service_is_another_user_than_root() -> None:
 
 @pytest.mark.parametrize("name", ["a:b", "a,b", "a\\b"])
 def test_a_folder_whose_name_would_mean_something_else_is_refused(name: str) -> None:
-    with pytest.raises(SandboxError, match="Rename it"):
+    with pytest.raises(SandboxError, match="Give it another name"):
         run_command(replace(BOX, engine="apptainer", data=Path("/") / name))
 
 
