@@ -319,6 +319,6 @@ TABLES: Mapping[str, Callable[[Figures], str]] = {
     "reading": _reading_table,
     "best_of_n": _best_of_n_table,
     "suspicious": _suspicious_table,
-    "examples": _examples,
+    "replies": _examples,
 }
 """What the page's template calls them."""

@@ -195,6 +195,7 @@ def test_the_page_can_be_written_before_anything_ran(tmp_path: Path):
     write_report(Bench(tmp_path, QUICK, (0,)), tmp_path / "docs" / "learning.md")
     page = (tmp_path / "docs" / "learning.md").read_text()
     assert "No run is finished yet." in page
+    assert f"{QUICK.examples} examples in the warm start" in page
     assert "$" not in page
     assert (tmp_path / "docs" / "images" / "learning-gains.svg").exists()
 
