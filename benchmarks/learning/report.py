@@ -93,6 +93,12 @@ def _page(bench: Bench, results: Figures) -> str:
         **{name: str(value) for name, value in vars(bench.size).items()},
         **{name: table(results) for name, table in TABLES.items()},
         "machine": results["machine"],
-        "seeds": ", ".join(results["seeds"]) or "none yet",
+        "seeds": _finished(results["seeds"]) or "none yet",
     }
     return template.substitute(facts)
+
+
+def _finished(seeds: Figures) -> str:
+    """Say which seeds of which arm are finished."""
+    lists = {name: ", ".join(seed for seed in seeds if name in seeds[seed]) for name in ARMS}
+    return "; ".join(f"`{name}` {numbers or 'none'}" for name, numbers in lists.items() if seeds)
