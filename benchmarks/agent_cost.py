@@ -22,8 +22,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.instant_env import ENV_ID, InstantState
-from benchmarks.ppo_runs import importable, make_tiny_model, prompt_row
+from benchmarks.ppo_runs import importable, make_tiny_model, prompt_rows
 
 SLOTS, SAMPLES, AT_ONCE, REPLY_TOKENS = 8, 320, 32, 64
 LARGER = {"hidden_size": 512, "layers": 10, "heads": 8, "kv_heads": 8, "intermediate_size": 1536}
@@ -106,7 +105,7 @@ def agents(model: Path, rounds: int) -> dict[str, float]:
             "pool": [pid_of(pool)],
             "workers": [worker.pid for worker in ray.get(pool.workers.remote())],
         }
-        rows = _rows(model)
+        rows = prompt_rows(model, SAMPLES)
         for agent in (bare, ours):
             ray.get(agent.run.remote(rows[:AT_ONCE]))
         taken: dict[str, list[float]] = {name: [] for name in processes}
@@ -150,23 +149,6 @@ def engine(model: Path, rounds: int) -> dict[str, float]:
         taken.append(1000 * (time.process_time() - before) / AT_ONCE)
     count = sum(weight.numel() for weight in made.model.parameters())
     return {"parameters": count, "ms": statistics.median(taken)}
-
-
-def _rows(model: Path) -> list[dict[str, Any]]:
-    from transformers import AutoTokenizer
-
-    load: Any = AutoTokenizer.from_pretrained
-    tokenizer = load(model)
-    return [
-        prompt_row(
-            tokenizer,
-            number,
-            ENV_ID,
-            json.loads(InstantState(number).to_json()),
-            f"Task {number}: improve the score. Next?",
-        )
-        for number in range(SAMPLES)
-    ]
 
 
 def main(

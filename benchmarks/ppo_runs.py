@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.instant_env import ENV_ID, InstantState
 from mlagent_train.chat import prompt_text
 from mlagent_train.config import load_config
 from mlagent_train.files import read_jsonl, write_jsonl
@@ -22,7 +23,15 @@ from mlagent_train.rlhf.options import PPO_COMMAND
 from mlagent_train.run import Run
 from mlagent_train.scalars import read_scalars
 
-__all__ = ["PpoRun", "importable", "make_tiny_model", "prompt_row", "run_module", "train"]
+__all__ = [
+    "PpoRun",
+    "importable",
+    "make_tiny_model",
+    "prompt_row",
+    "prompt_rows",
+    "run_module",
+    "train",
+]
 
 _WORDS = "Task: improve the score. Step 1. Next? Thought: try. Action: Edit Script LR = 0.01 "
 _ALWAYS = {
@@ -91,6 +100,30 @@ def prompt_row(tokenizer: Any, number: int, env_id: str, state: Any, text: str) 
         "label": json.dumps({"env_id": env_id, "state": state, "seed": 0, "tags": tags}),
         "datasource": "benchmark",
     }
+
+
+def prompt_rows(model: Path, count: int, seconds: float = 0.0) -> list[dict[str, Any]]:
+    """Return rows of samples that start in the instant environment.
+
+    Parameters
+    ----------
+    model
+        Folder of the model whose chat template renders them.
+    count
+        How many.
+    seconds
+        How long a step of theirs takes.
+    """
+    from transformers import AutoTokenizer
+
+    load: Any = AutoTokenizer.from_pretrained
+    tokenizer = load(model)
+    rows = []
+    for number in range(count):
+        state = json.loads(InstantState(number, seconds).to_json())
+        text = f"Task {number}: improve the score. Next?"
+        rows.append(prompt_row(tokenizer, number, ENV_ID, state, text))
+    return rows
 
 
 def train(

@@ -13,7 +13,6 @@ import os
 import statistics
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.agent_cost import LARGER
-from benchmarks.instant_env import ENV_ID, InstantState, fault_of, reward_of
-from benchmarks.ppo_runs import PpoRun, make_tiny_model, prompt_row, run_module, train
+from benchmarks.instant_env import fault_of, reward_of
+from benchmarks.ppo_runs import PpoRun, make_tiny_model, prompt_rows, run_module, train
 from benchmarks.rollouts import SLOW_SHARE
 from mlagent_gym import RewardConfig
 from mlagent_train.errors import StageError
@@ -125,7 +124,7 @@ def throughput(folder: Path, model: Path, pairs: int) -> list[dict[str, float]]:
             "ppo.batch_size": SLOTS,
             "workers.slots": SLOTS + FREE_SLOTS,
         }
-        prompts = _prompts(model, SLOTS * updates, seconds)
+        prompts = prompt_rows(model, SLOTS * updates, seconds)
         run = train(folder / f"{seconds:g}", model, prompts, settings)
         total = statistics.median(u["timing/step_total"] for u in run.updates[1:])
         rollout = statistics.median(u["timing/generation"] for u in run.updates[1:])
@@ -155,7 +154,7 @@ def faults(folder: Path, model: Path, pairs: int) -> dict[str, Any]:
         "workers.max_fault_share": 0.5,
         "env.kwargs": f"{{fault_share = {FAULT_SHARE}}}",
     }
-    prompts = _prompts(model, updates * samples, 0.0)
+    prompts = prompt_rows(model, updates * samples)
     run = train(folder / "patient", model, prompts, settings)
     strict = {**settings, "workers.max_fault_share": 0.02}
     try:
@@ -245,23 +244,6 @@ def show(figures: dict[str, Any], console: Console) -> None:
             f"wrong: {seen['wrong'] or 'nothing'}; "
             f"stops above the set share: {'yes' if seen['stops_above_share'] else 'NO'}"
         )
-
-
-def _prompts(model: Path, count: int, seconds: float) -> Sequence[dict[str, Any]]:
-    from transformers import AutoTokenizer
-
-    load: Any = AutoTokenizer.from_pretrained
-    tokenizer = load(model)
-    return [
-        prompt_row(
-            tokenizer,
-            number,
-            ENV_ID,
-            json.loads(InstantState(number, seconds).to_json()),
-            f"Task {number}: improve the score. Next?",
-        )
-        for number in range(count)
-    ]
 
 
 if __name__ == "__main__":
