@@ -29,6 +29,9 @@ def main(
         list[str] | None,
         typer.Option(help=f"Only this way of training: {', '.join(ARMS)}. May be repeated."),
     ] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Only this one of the seeds. May be repeated.")
+    ] = None,
     work: Annotated[
         Path | None,
         typer.Option(
@@ -57,14 +60,22 @@ def main(
         raise typer.BadParameter(f"there is no stage {', '.join(sorted(unknown))}")
     if unknown := set(arm or ()) - set(ARMS):
         raise typer.BadParameter(f"there is no arm {', '.join(sorted(unknown))}")
+    if unknown := set(seed or ()) - set(range(seeds)):
+        raise typer.BadParameter(
+            f"seed {', '.join(map(str, sorted(unknown)))} is none of the first {seeds}: "
+            "raise --seeds"
+        )
     folder = (work or Path("runs") / ("learning-quick" if quick else "learning")).resolve()
     size = QUICK if quick else FULL
     bench = Bench(folder, size, (0,) if quick else tuple(range(seeds)))
     try:
         require_packages()
         for piece in works(bench):
-            if piece.stage not in chosen or (
-                arm and piece.stage not in SHARED and piece.arm not in arm
+            alone = piece.stage not in SHARED  # what only one arm with one seed needs
+            if (
+                piece.stage not in chosen
+                or (alone and arm and piece.arm not in arm)
+                or (alone and seed and piece.seed not in seed)
             ):
                 continue
             began = time.monotonic()

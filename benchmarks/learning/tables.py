@@ -74,7 +74,7 @@ def _verdict(results: Figures) -> str:
             for split in _SPLITS
             if (differences := _differences(results, name, split))
         ]
-    return "\n".join(lines) or _NOTHING
+    return "\n".join([*lines, *_mode_ratios(results)]) or _NOTHING
 
 
 def _differences(results: Figures, name: str, split: str) -> list[float]:
@@ -117,38 +117,21 @@ def _task_table(results: Figures) -> str:
 
 
 def _modes_table(results: Figures) -> str:
-    rows = []
-    for name in ("diverse", "episode"):
-        runs = per_arm(results, "training")[name]
-        curves = per_arm(results, "curve")[name]
-        if not runs:
-            continue
-        steps = fmean(run["steps"] / run["updates"] for run in runs)
-        samples = (
-            steps
-            if name == "diverse"
-            else fmean(
-                sum(point["first_steps"] for point in points) / len(points) for points in curves
-            )
-        )
-        wall = fmean(run["wall_s"] / run["updates"] for run in runs)
-        env = fmean(run["env_s"] / run["updates"] for run in runs)
-        first = fmean(_reward_of_last(points) - _reward_of_first(points) for points in curves)
-        spent = fmean(run["wall_s"] for run in runs) / 60
-        rows.append(
-            [
-                ARMS[name].mode,
-                f"{samples:.0f}",
-                f"{steps:.0f}",
-                f"{wall:.1f}",
-                f"{env:.1f}",
-                f"{wall / samples:.2f}",
-                f"{env / samples:.2f}",
-                f"{first:+.3f}",
-                f"{spent:.1f}",
-                f"{first / spent:+.4f}",
-            ]
-        )
+    rows = [
+        [
+            ARMS[name].mode,
+            f"{mode['samples']:.0f}",
+            f"{mode['steps']:.0f}",
+            f"{mode['wall_s']:.1f}",
+            f"{mode['env_s']:.1f}",
+            f"{mode['wall_s'] / mode['samples']:.2f}",
+            f"{mode['env_s'] / mode['samples']:.2f}",
+            f"{mode['change']:+.3f}",
+            f"{mode['minutes']:.1f}",
+            f"{mode['change'] / mode['minutes']:+.4f}",
+        ]
+        for name, mode in _modes(results).items()
+    ]
     return _table(
         [
             "mode",
@@ -164,6 +147,44 @@ def _modes_table(results: Figures) -> str:
         ],
         rows,
     )
+
+
+def _modes(results: Figures) -> dict[str, dict[str, float]]:
+    """Return what an update costs and brings in both modes, over the seeds that both have."""
+    shared = [arms for arms in results["seeds"].values() if {"diverse", "episode"} <= set(arms)]
+    modes = {}
+    for name in ("diverse", "episode") if shared else ():
+        runs = [arms[name]["training"] for arms in shared]
+        curves = [arms[name]["curve"] for arms in shared]
+        steps = fmean(run["steps"] / run["updates"] for run in runs)
+        begun = fmean(sum(p["first_steps"] for p in points) / len(points) for points in curves)
+        modes[name] = {
+            "samples": steps if ARMS[name].mode == "step" else begun,
+            "steps": steps,
+            "wall_s": fmean(run["wall_s"] / run["updates"] for run in runs),
+            "env_s": fmean(run["env_s"] / run["updates"] for run in runs),
+            "change": fmean(
+                _reward_of_last(points) - _reward_of_first(points) for points in curves
+            ),
+            "minutes": fmean(run["wall_s"] for run in runs) / 60,
+        }
+    return modes
+
+
+def _mode_ratios(results: Figures) -> list[str]:
+    """Say by how much a sample costs more in whole episodes."""
+    modes = _modes(results)
+    if not modes:
+        return []
+    step, episode = modes["diverse"], modes["episode"]
+    wall, env = (
+        (episode[key] / episode["samples"]) / (step[key] / step["samples"])
+        for key in ("wall_s", "env_s")
+    )
+    return [
+        f"- 2. A whole episode costs {wall:.1f} times the wall-clock and {env:.1f} times the "
+        "environment seconds of a single step."
+    ]
 
 
 def _reward_of_first(points: Sequence[Figures]) -> float:

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from benchmarks.learning import measures
+from benchmarks.learning.__main__ import main
 from benchmarks.learning.base import exercises
 from benchmarks.learning.corpus import write_exercises, write_warm_start
 from benchmarks.learning.ideas import diverse
@@ -220,20 +223,34 @@ def test_shuffled_rewards_are_drawn_and_nothing_runs(tmp_path: Path):
 
 
 def test_arms_are_compared_on_the_seeds_that_both_have():
-    def arm(before: float, after: float) -> dict[str, Any]:
+    def arm(before: float, after: float, first_steps: int = 64, wall_s: float = 20) -> Any:
         splits = ("held-in", "held-out")
         values = {"before": before, "after": after}
+        points = [{"first_steps": first_steps, "reward": reward} for reward in (0.4, 0.4, 0.6)]
         return {
-            when: {split: {"relative_gain": value} for split in splits}
-            for when, value in values.items()
+            **{
+                when: {split: {"relative_gain": value} for split in splits}
+                for when, value in values.items()
+            },
+            "training": {"steps": 192, "updates": 3, "wall_s": wall_s, "env_s": 60.0},
+            "curve": points,
         }
 
     seeds = {
-        "0": {"diverse": arm(0.05, 0.2), "episode": arm(0.05, 0.1)},
-        "1": {"diverse": arm(0.05, 0.22)},
+        "0": {"diverse": arm(0.05, 0.2), "episode": arm(0.05, 0.1, first_steps=16)},
+        "1": {"diverse": arm(0.05, 0.22, wall_s=1e6)},
         "2": {"diverse": arm(0.05, 0.24)},
     }
     verdict = TABLES["verdict"]({"seeds": seeds})
     assert "1. PPO, held-in, after minus before: +17.0 [+12.0, +22.0]" in verdict
     assert "held-out, after PPO: +10.0 percentage points; one seed gives no interval." in verdict
+    assert "A whole episode costs 4.0 times the wall-clock and 4.0 times the env" in verdict
     assert "3." not in verdict
+
+
+def test_a_seed_that_is_not_there_is_refused(tmp_path: Path):
+    app = typer.Typer()
+    app.command()(main)
+    result = CliRunner().invoke(app, ["--seeds", "2", "--seed", "2", "--work", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "raise --seeds" in result.output
