@@ -21,6 +21,7 @@ from mlagent_gym import grading
 from mlagent_gym.errors import MLAgentError, RecordError, UsageError
 from mlagent_gym.tasks import load_task
 from mlagent_gym.viewing.folders import Collection, collect
+from mlagent_gym.viewing.steps import Step
 
 __all__ = ["MAX_STEPS", "view_page", "write_page"]
 
@@ -99,21 +100,35 @@ def view_page(source: Path, *, title: str | None = None, max_steps: int = MAX_ST
 
 def _data(found: Collection) -> dict[str, Any]:
     tasks = sorted({step.task for episode in found.episodes for step in episode.steps})
+    passages: dict[str, int] = {}
+    episodes = [
+        {
+            "name": episode.name,
+            "group": episode.group,
+            "path": episode.path,
+            "sequence": episode.sequence,
+            "steps": [_data_of(step, passages) for step in episode.steps],
+        }
+        for episode in found.episodes
+    ]
     return {
         "tasks": {task: _facts_of(task) for task in tasks},
-        "episodes": [
-            {
-                "name": episode.name,
-                "group": episode.group,
-                "path": episode.path,
-                "sequence": episode.sequence,
-                "steps": [step.to_dict() for step in episode.steps],
-            }
-            for episode in found.episodes
-        ],
+        "episodes": episodes,
+        "passages": list(passages),
         "left_out": [path.relative_to(found.source).as_posix() for path in sorted(found.left_out)],
         "problems": found.problems[:100],
     }
+
+
+def _data_of(step: Step, passages: dict[str, int]) -> dict[str, Any]:
+    """Return a step with its prompt as numbers of passages: most are those of other steps."""
+    data = step.to_dict()
+    if step.prompt:
+        data["prompt"] = [
+            (role, [passages.setdefault(part, len(passages)) for part in text.split("\n\n")])
+            for role, text in step.prompt
+        ]
+    return data
 
 
 def _facts_of(task_id: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from mlagent_gym.viewing.colours import DiffLine, colour_diff
 __all__ = ["Step", "is_step", "read_step"]
 
 _MAX_TEXT_CHARS = 20_000
-_MAX_DIFF_CHARS = 40_000
+_MAX_DIFF_CHARS = _MAX_PROMPT_CHARS = 40_000
 _TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Control characters, and those that let a text look as if it were in another order."""
@@ -76,6 +76,8 @@ class Step:
     target: str = ""
     """Id of the state after it."""
     facts: Mapping[str, str] = field(default_factory=dict)
+    prompt: tuple[tuple[str, str], ...] = ()
+    """(role, text) of the messages that the policy was shown, if they were recorded."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the step as the page's data have it: what is empty left out."""
@@ -120,6 +122,7 @@ def read_step(row: Mapping[str, Any]) -> Step:
         source=_state_id(row.get("state")),
         target=_text(info.get("state_id")),
         facts=_facts(row, info),
+        prompt=_prompt(row.get("messages")),
     )
 
 
@@ -229,6 +232,14 @@ def _facts(row: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, str]:
         "fault": _text(row.get("fault")),
     }
     return {key: value for key, value in values.items() if value}
+
+
+def _prompt(messages: object) -> tuple[tuple[str, str], ...]:
+    found = map(_mapping, messages if isinstance(messages, list) else ())
+    return tuple(
+        (_text(message.get("role")), _cut(_text(message.get("content")), _MAX_PROMPT_CHARS))
+        for message in found
+    )
 
 
 def _state_id(value: object) -> str:

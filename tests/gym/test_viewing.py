@@ -124,6 +124,32 @@ def test_rows_of_the_trainer_are_shown_too(recording, tmp_path):
     assert second["steps"][-1]["output"] == "it died"
 
 
+def test_prompts_are_shown_as_they_were_and_kept_once(make_env, tmp_path):
+    path = tmp_path / "episodes.jsonl"
+    env = RecordEpisode(make_env(observation="messages"), path)
+    env.reset(seed=0)
+    for reply in (quality(0.6), quality(0.7), quality(0.8)):
+        env.step(reply)
+    recorded = [json.loads(line)["messages"] for line in path.read_text().splitlines()]
+    data = page_of(path).data
+    shown = [
+        [
+            {"role": role, "content": "\n\n".join(data["passages"][part] for part in parts)}
+            for role, parts in step["prompt"]
+        ]
+        for step in data["episodes"][0]["steps"]
+    ]
+    assert shown == recorded
+    assert len(set(data["passages"])) == len(data["passages"])
+    assert sum(map(len, data["passages"])) < len(json.dumps(recorded)) / 2
+
+
+@pytest.mark.parametrize("messages", [None, "x", [1], [{"role": 1, "content": None}], {"a": 1}])
+def test_a_prompt_that_is_none_does_no_harm(messages):
+    step = read_step({"reply": "x", "reward": 0.0, "messages": messages})
+    assert all(text == "" for _, text in step.prompt)
+
+
 def test_a_large_folder_gives_each_group_its_share_and_names_the_rest(recording, tmp_path):
     lines = recording.read_text().splitlines(keepends=True)[:4]
     for group in ("a", "b"):

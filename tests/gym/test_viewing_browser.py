@@ -25,7 +25,7 @@ HOSTILE = (
 @pytest.fixture
 def page(make_env, tmp_path):
     path = tmp_path / "episodes.jsonl"
-    env = RecordEpisode(make_env(), path)
+    env = RecordEpisode(make_env(observation="messages"), path)
     for last in (0.9, 0.3):
         env.reset(seed=0)
         env.step(render("List Files", {"dir_path": "."}, thought="First I look around."))
@@ -115,6 +115,15 @@ def test_search_filter_compare_and_keys(browser, page):
     assert browser.execute_script("return document.documentElement.style.colorScheme") == "dark"
     body.send_keys("?")
     assert count(browser, "dialog[open]") == 1
+
+
+def test_a_prompt_is_there_once_it_is_asked_for(browser, page):
+    browser.get(page)
+    assert count(browser, ".prompt pre") == 0
+    browser.find_element(By.CSS_SELECTOR, ".prompt summary").click()
+    WebDriverWait(browser, 30).until(lambda _: count(browser, ".prompt pre"))
+    text = browser.find_element(By.CSS_SELECTOR, ".prompt pre").get_property("textContent")
+    assert "Edit Script" in text
 
 
 def test_branches_lead_to_their_steps(browser, page):

@@ -21,6 +21,7 @@ function stepCard(step, index, { dimmed, id, sequence }) {
     step.output && folded("Output", step.output, "output"),
     step.explained && h("p", { class: "why" }, h("b", null, `Reward ${number(step.reward, 4)}`), ` ${step.explained}.`),
     facts(step),
+    step.prompt && promptBlock(step.prompt),
     h("details", { class: "raw" }, h("summary", null, "Reply as written"), h("pre", null, step.reply || "(empty)")),
     step.ended && h("p", { class: "ended" }, `Episode ${step.ended}`));
 }
@@ -31,6 +32,17 @@ function prose(step) {
     if (!["script_name", "save_name", "dir_path", "file_name"].includes(key)) rows.push([key.replaceAll("_", " "), value]);
   }
   return rows.length > 0 && h("dl", null, rows.map(([key, value]) => [h("dt", null, key), h("dd", null, value)]));
+}
+
+function promptBlock(messages) {
+  // Filled when it is opened: prompts are long, and there are as many as steps.
+  const show = (event) => {
+    if (!event.target.open || event.target.children.length > 1) return;
+    event.target.append(...messages.flatMap(([role, parts]) => [
+      h("small", null, role),
+      h("pre", { tabindex: 0 }, parts.map((part) => data.passages[part]).join("\n\n"))]));
+  };
+  return h("details", { class: "raw prompt", ontoggle: show }, h("summary", null, "Prompt"));
 }
 
 function diffBlock(lines) {
