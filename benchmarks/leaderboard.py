@@ -32,7 +32,7 @@ COLUMNS = (
     "failed",
     "revision",
 )
-_IN_TERMINAL = ("policy", "scaffold", "held-in gain %", "held-out gain %", "valid %", "graded %")
+_IN_TERMINAL = ("policy", "scaffold", "protocol", "held-in gain %", "held-out gain %", "valid %")
 
 app = typer.Typer(add_completion=False)
 
@@ -137,7 +137,7 @@ def leaderboard(
 def _for_terminal(title: str, rows: Sequence[Sequence[str]]) -> Table:
     table = Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in _IN_TERMINAL:
-        table.add_column(name, justify="left" if name in ("policy", "scaffold") else "right")
+        table.add_column(name, justify="left" if name in COLUMNS[:3] else "right")
     for row in rows:
         cells = dict(zip(COLUMNS, row, strict=True))
         table.add_row(*(cells[name].partition(" [")[0] for name in _IN_TERMINAL))
