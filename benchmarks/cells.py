@@ -240,4 +240,6 @@ def _percent_interval(value: Interval) -> Cell:
 
 
 def _range(value: Interval, scale: float, form: str) -> str:
+    if math.isnan(value.low):
+        return ""
     return f" [{scale * value.low:{form}}, {scale * value.high:{form}}]"

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.protocol import Protocol, choose_tasks, trained_with
+from benchmarks.protocol import Protocol, choose_tasks, editor_model, trained_with
 from benchmarks.regrade import regrade_results
 from benchmarks.report import terminal_table, write_report
 from benchmarks.results import Results, open_results
@@ -119,6 +119,10 @@ def held_out(
         else:
             if policy is None:
                 raise typer.BadParameter("say what acts: --policy scripted:greedy, say")
+            if max_prompt_tokens and policy.startswith(("openai:", "vllm:http")):
+                raise typer.BadParameter(
+                    "--max-prompt-tokens is for checkpoints: an endpoint counts its own tokens"
+                )
             model = {
                 "prompt": prompt,
                 "temperature": temperature,
@@ -137,6 +141,7 @@ def held_out(
                 seed=seed,
                 scaffold=scaffold,
                 executor=executor,
+                editor=editor_model(),
                 **(trained_with(policy) | given),
             )
             folder = out or Path("runs/held-out") / policy.replace("/", "_").replace(":", "-")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,14 +39,29 @@ app = typer.Typer(add_completion=False)
 
 
 def kept_results(folder: Path = RESULTS) -> dict[str, list[dict[str, Any]]]:
-    """Return the kept summaries by variant, best gain on held-out tasks first."""
-    by_variant: dict[str, list[dict[str, Any]]] = {}
+    """Return the kept summaries by their data, best gain on held-out tasks first.
+
+    Only results on the same tasks with the same data stand in one table.
+    """
+    by_data: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(folder.glob("*.json")):
         summary = json.loads(path.read_text(encoding="utf-8"))
-        by_variant.setdefault(summary["protocol"]["variant"], []).append(summary)
-    for summaries in by_variant.values():
+        data = [summary["protocol"]["variant"], sorted(summary["fingerprints"].items())]
+        by_data.setdefault(json.dumps(data), []).append(summary)
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for summaries in by_data.values():
         summaries.sort(key=lambda s: -_gain(s, "held-out", default=float("-inf")))
-    return dict(sorted(by_variant.items()))
+        title = _title(summaries[0])
+        while title in tables:
+            title += ", other data"
+        tables[title] = summaries
+    return dict(sorted(tables.items()))
+
+
+def _title(summary: Mapping[str, Any]) -> str:
+    protocol, count = summary["protocol"], len(summary["tasks"])
+    seed = f" of seed {protocol['data_seed']}" if protocol["variant"] == "synthetic" else ""
+    return f"{protocol['variant']} data{seed}, {count} task{'s' * (count > 1)}"
 
 
 def keep_result(folder: Path, results: Path = RESULTS) -> Path:
@@ -54,7 +70,8 @@ def keep_result(folder: Path, results: Path = RESULTS) -> Path:
     Raises
     ------
     ConfigError
-        There is no benchmark, or some of its trajectories failed or are not finished.
+        There is no benchmark, some of its trajectories failed or are not finished, or another
+        benchmark of the same policy is kept already.
     """
     found = open_results(folder)
     summary = found.summary()
@@ -68,6 +85,15 @@ def keep_result(folder: Path, results: Path = RESULTS) -> Path:
     name = "".join(c if c.isalnum() or c in "-." else "_" for c in name)
     results.mkdir(exist_ok=True)
     path = results / f"{name}.json"
+    if path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))["protocol"]
+        ours = json.loads(json.dumps(asdict(protocol)))
+        changed = [key for key, value in ours.items() if kept.get(key, value) != value]
+        if changed:
+            raise ConfigError(
+                f"{path} is of another protocol ({', '.join(changed)}). Remove it first if this "
+                "one is to replace it."
+            )
     path.write_text(summary_json(found, summary), encoding="utf-8")
     return path
 
@@ -107,9 +133,10 @@ def leaderboard(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show the kept results of all policies, a table for each variant of the data.
+    """Show the kept results of all policies, a table for each set of data.
 
     Gains are relative gains over the starter, means over the tasks with 95 % intervals.
+    Results on other tasks or other data have tables of their own.
     """
     if keep is not None:
         try:
@@ -122,8 +149,8 @@ def leaderboard(
     if as_json:
         print(json.dumps(kept))
         return
-    for variant, summaries in kept.items():
-        rows, title = leaderboard_rows(summaries), f"{variant} data"
+    for title, summaries in kept.items():
+        rows = leaderboard_rows(summaries)
         if markdown:
             print(f"### {title}\n")
             print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
@@ -154,6 +181,8 @@ def _shown_gain(summary: Mapping[str, Any], split: str) -> str:
     if figures is None:
         return ""
     gain = figures["relative_gain"]
+    if gain["low"] is None:  # a task has one trajectory alone
+        return f"{100 * gain['mean']:.1f}"
     return f"{100 * gain['mean']:.1f} [{100 * gain['low']:.1f}, {100 * gain['high']:.1f}]"
 
 

@@ -26,7 +26,7 @@ _HERE = Path(__file__).parent
 
 
 def write_trajectory_pages(results: Results) -> dict[str, str]:
-    """Write the page of each trajectory that has none of now.
+    """Write the page of each trajectory that has begun: what was recorded, regraded or not.
 
     Returns
     -------
@@ -40,8 +40,7 @@ def write_trajectory_pages(results: Results) -> dict[str, str]:
             if not results.records(task, number):
                 continue
             page = recording.with_suffix(".html")
-            if not page.exists() or page.stat().st_mtime <= recording.stat().st_mtime:
-                write_page(recording, page, title=f"{task}, trajectory {number}")
+            write_page(recording, page, title=f"{task}, trajectory {number}")
             pages[f"{task}/{number:02d}"] = page.relative_to(results.folder).as_posix()
     return pages
 

@@ -16,11 +16,15 @@ import psutil
 
 from mlagent_gym import ConfigError, load_task, task_ids
 from mlagent_gym.data import variants
+from mlagent_gym.endpoint import EndpointConfig
+from mlagent_train.agents import trained_model
+from mlagent_train.files import write_json
 
 __all__ = [
     "Protocol",
     "choose_tasks",
     "differences",
+    "editor_model",
     "remarks",
     "surroundings",
     "trained_with",
@@ -34,6 +38,8 @@ _MUST_AGREE = (
     "max_steps",
     "max_seconds",
     "executor",
+    "seed",
+    "editor",
 )
 _MAY_DIFFER = ("prompt", "scaffold", "tasks")
 
@@ -62,10 +68,14 @@ class Protocol:
     max_new_tokens: int = 2048
     max_prompt_tokens: int = 0
     """Longer prompts lose their beginning; 0: whatever the model takes."""
+    model: str = ""
+    """Which of a run's policies acts: ``checkpoint``, or ``sft/model`` until there is one."""
+    editor: str = ""
+    """Model behind "Edit Script (AI)"; empty: there is no such action."""
 
     def save(self, path: Path) -> None:
         """Write the protocol as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_json(path, asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> Protocol:
@@ -95,14 +105,14 @@ def trained_with(policy: str) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        The run's folder has no configuration.
+        The run's folder has no configuration, or no policy yet.
     """
     kind, _, folder = policy.partition(":")
     if kind != "run":
         return {}
     try:
         config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-        return {
+        asked = {
             "prompt": config["env"]["prompt"],
             "temperature": config["evaluate"]["temperature"],
             "max_new_tokens": config["rollout"]["max_new_tokens"],
@@ -112,6 +122,13 @@ def trained_with(policy: str) -> dict[str, Any]:
         raise ConfigError(
             f"{folder} has no configuration ({error}); is it a run folder of mlagent_train?"
         ) from error
+    return {"model": trained_model(Path(folder)).relative_to(folder).as_posix(), **asked}
+
+
+def editor_model() -> str:
+    """Return the model that edits scripts when asked in words, as the environment says."""
+    config = EndpointConfig.from_environment()
+    return config.model if config else ""
 
 
 def choose_tasks(names: Iterable[str], variant: str = "synthetic") -> tuple[str, ...]:

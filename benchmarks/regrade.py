@@ -8,6 +8,7 @@ lie beside them in ``regraded.json``, which every report reads.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,8 @@ from mlagent_gym import MLAgentError, Record, Store, load_task, read_records
 from mlagent_gym.baselines import load_scores, scripts_digest
 from mlagent_gym.grading import grade
 from mlagent_gym.replay import prepared_of, regrade
+from mlagent_gym.store import digest_of
+from mlagent_train.files import write_json
 
 __all__ = ["regrade_results"]
 
@@ -34,8 +37,8 @@ def regrade_results(results: Results) -> dict[str, Any]:
     dict
         ``steps``: by trajectory, and there by the number of a step, its score now (None: its
         submission is not valid any more) and its further metrics; ``ends``: score of starter
-        and reference by task; ``graded`` and ``changed``: how many there were; ``by``: what
-        graded.
+        and reference by task; ``unscaled``: tasks whose scores changed and that have none;
+        ``graded`` and ``changed``: how many there were; ``by``: what graded.
 
     Raises
     ------
@@ -45,7 +48,8 @@ def regrade_results(results: Results) -> dict[str, Any]:
     store = Store(results.folder / "store")
     steps: dict[str, dict[str, dict[str, Any]]] = {}
     ends: dict[str, list[float]] = {}
-    graded = changed = 0
+    changed: Counter[str] = Counter()
+    graded = 0
     for path in sorted(results.folder.glob("trajectories/*/*.jsonl")):
         task, number = path.parent.name, int(path.stem)
         records = list(read_records(trajectory_path(results.folder, task, number)))
@@ -60,17 +64,16 @@ def regrade_results(results: Results) -> dict[str, Any]:
                 "also": _also(records[i], store) if valid else {},
             }
             graded += 1
-            changed += bool(compared.differences)
+            changed[task] += bool(compared.differences)
     made = {
         "steps": steps,
         "ends": ends,
+        "unscaled": sorted(task for task in +changed if task not in ends),
         "graded": graded,
-        "changed": changed,
+        "changed": changed.total(),
         "by": surroundings(),
     }
-    temporary = results.folder / f".{REGRADED}"
-    temporary.write_text(json.dumps(made) + "\n", encoding="utf-8")
-    temporary.replace(results.folder / REGRADED)
+    write_json(results.folder / REGRADED, made)
     return made
 
 
@@ -83,10 +86,14 @@ def _also(record: Record, store: Store) -> dict[str, float]:
 
 
 def _ends(record: Record) -> list[float] | None:
-    """Return the scores of starter and reference as measured now; None if they are not known."""
+    """Return the scores of starter and reference as measured now; None if they are not known.
+
+    The starter has to be the one that the trajectory began with.
+    """
     task, state = load_task(record.state.task), record.state
     frozen = load_scores(task).get(state.fingerprint)
-    if frozen is None or frozen.scripts != scripts_digest(task):
+    begun = {path: digest_of(content) for path, content in task.starter_files().items()}
+    if frozen is None or frozen.scripts != scripts_digest(task) or begun != dict(state.files):
         return None
     best = task.best if state.variant == "real" else None
     return [frozen.starter.score, best.score if best else frozen.reference.score]

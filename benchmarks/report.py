@@ -18,8 +18,9 @@ from benchmarks.cells import Cells, described, failure_cells, figure_cells, labe
 from benchmarks.figures import Summary, TaskFigures
 from benchmarks.page import html, write_trajectory_pages
 from benchmarks.results import Results
+from mlagent_train.files import write_text
 
-__all__ = ["terminal_table", "write_report"]
+__all__ = ["summary_json", "terminal_table", "without_nan", "write_report"]
 
 _IN_TERMINAL = {
     "average": "average",
@@ -53,10 +54,10 @@ def write_report(results: Results, summary: Summary) -> None:
     """Write ``summary.json`` and the reports into the benchmark's folder."""
     folder = results.folder
     pages = write_trajectory_pages(results)
-    (folder / "summary.json").write_text(summary_json(results, summary), encoding="utf-8")
-    (folder / "report.md").write_text(markdown(results, summary), encoding="utf-8")
-    (folder / "report.csv").write_text(as_csv(results, summary), encoding="utf-8")
-    (folder / "report.html").write_text(html(results, summary, pages), encoding="utf-8")
+    write_text(folder / "summary.json", summary_json(results, summary))
+    write_text(folder / "report.md", markdown(results, summary))
+    write_text(folder / "report.csv", as_csv(results, summary))
+    write_text(folder / "report.html", html(results, summary, pages))
 
 
 def summary_json(results: Results, summary: Summary) -> str:
@@ -69,7 +70,7 @@ def summary_json(results: Results, summary: Summary) -> str:
     }
     if regraded := results.regraded():
         values["regraded"] = {name: regraded[name] for name in ("graded", "changed", "by")}
-    return json.dumps(_without_nan(values), indent=1) + "\n"
+    return json.dumps(without_nan(values), indent=1) + "\n"
 
 
 def markdown(results: Results, summary: Summary) -> str:
@@ -125,9 +126,10 @@ def _flat(figures: TaskFigures) -> dict[str, Any]:
     return flat
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """Return a value as JSON can have it: None for NaN."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -28,10 +28,15 @@ from benchmarks.scaffolds import next_node
 from mlagent_gym import ConfigError, Record, load_task, read_records
 from mlagent_gym.boards import Standing, standing
 from mlagent_gym.grading import metric_of
+from mlagent_train.files import write_json
 
 __all__ = ["REGRADED", "Results", "open_results", "trajectory_path"]
 
 REGRADED = "regraded.json"
+_UNSCALED = (
+    "graded again, but its starter and reference have their old scores: gains are not to be "
+    "trusted until `mlagent measure` was run on these data and the results graded again"
+)
 
 
 @dataclass(frozen=True)
@@ -62,13 +67,13 @@ class Results:
             ) from None
 
     def surroundings(self) -> dict[str, Any]:
-        """Return the command, versions and machine the benchmark was begun with."""
+        """Return the command, versions and machine it was begun with; ``later``: gone on with."""
         values: dict[str, Any] = json.loads((self.folder / "surroundings.json").read_text())
         return values
 
     def keep_failures(self, failures: Mapping[str, str]) -> None:
         """Write down which trajectories failed, and why."""
-        (self.folder / "failures.json").write_text(json.dumps(failures, indent=1) + "\n")
+        write_json(self.folder / "failures.json", failures)
 
     def failures(self) -> dict[str, str]:
         """Return by trajectory why it is in no figure: it failed, or it is not finished."""
@@ -112,7 +117,8 @@ class Results:
             if self._finished(name, records):
                 steps = regraded.get("steps", {}).get(name, {})
                 ends = regraded.get("ends", {}).get(task)
-                yield _trajectory(task, number, records, steps, ends)
+                flag = _UNSCALED if task in regraded.get("unscaled", ()) else ""
+                yield _trajectory(task, number, records, steps, ends, flag)
 
     def regraded(self) -> dict[str, Any]:
         """Return what grading again came to; empty if that was not done."""
@@ -164,14 +170,23 @@ def open_results(folder: Path, protocol: Protocol | None = None, command: str = 
                 f"{folder} holds a benchmark of another protocol ({'; '.join(changed)}). "
                 "Give the same options to go on with it, or another --out."
             )
+        if protocol is not None:
+            _note_return(folder / "surroundings.json")
         return Results(folder, kept)
     if protocol is None:
         raise ConfigError(f"{folder} holds no benchmark.")
     folder.mkdir(parents=True, exist_ok=True)
-    found = {"command": command, **surroundings()}
-    (folder / "surroundings.json").write_text(json.dumps(found, indent=1) + "\n")
+    write_json(folder / "surroundings.json", {"command": command, **surroundings()})
     protocol.save(path)
     return Results(folder, protocol)
+
+
+def _note_return(path: Path) -> None:
+    """Write down that a benchmark goes on in other surroundings than it was begun in."""
+    begun, now = json.loads(path.read_text(encoding="utf-8")), surroundings()
+    later = begun.get("later", [])
+    if now not in later and any(begun.get(key) != value for key, value in now.items()):
+        write_json(path, {**begun, "later": [*later, now]})
 
 
 def trajectory_path(folder: Path, task: str, number: int) -> Path:
@@ -198,6 +213,7 @@ def _trajectory(
     records: Sequence[Record],
     regraded: Mapping[str, Mapping[str, Any]],
     ends: Sequence[float] | None,
+    flag: str,
 ) -> Trajectory:
     task, infos = load_task(task_id), [record.info for record in records]
     higher_is_better = metric_of(task).higher_is_better
@@ -230,7 +246,7 @@ def _trajectory(
         medal=stands.medal if stands else None,
         percentile=stands.percentile if stands else None,
         also=next((step.get("also", {}) for step in steps if step["score"] == best), {}),
-        flag=next((str(info["flag"]) for info in infos if info.get("flag")), ""),
+        flag=next((str(info["flag"]) for info in infos if info.get("flag")), flag),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,9 +25,12 @@ from mlagent_train.trajectories import episode_stats, read_trajectories
 __all__ = ["evaluate", "evaluation_table"]
 
 Result = dict[str, Any]
+SPLITS = ("held-in", "held-out")
 
 
-def evaluate(run: Run, model: str, name: str, console: Console) -> Result:
+def evaluate(
+    run: Run, model: str, name: str, console: Console, splits: Sequence[str] = SPLITS
+) -> Result:
     """Run full episodes from the starter on held-in and held-out tasks.
 
     Parameters
@@ -39,6 +43,8 @@ def evaluate(run: Run, model: str, name: str, console: Console) -> Result:
         What the evaluation is called in the run folder.
     console
         Shows the progress.
+    splits
+        ``held-in``, ``held-out`` or both.
 
     Returns
     -------
@@ -51,11 +57,12 @@ def evaluate(run: Run, model: str, name: str, console: Console) -> Result:
         result: Result = read_json(kept)
         return result
     config = run.config
-    splits = {"held-in": run.held_in, "held-out": run.held_out}
+    tasks_of = {"held-in": run.held_in, "held-out": run.held_out}
+    chosen = {split: tasks_of[split] for split in splits}
     episodes = tuple(
         Episode(f"{task}-{i:05d}", task, run.env_id(task), env_seed=config.seed, seed=i)
         for i in range(config.evaluate.episodes_per_task)
-        for tasks in splits.values()
+        for tasks in chosen.values()
         for task in tasks
     )
     plan = EpisodePlan(
@@ -82,7 +89,7 @@ def evaluate(run: Run, model: str, name: str, console: Console) -> Result:
         "tasks": {task: asdict(episode_stats(rows)) for task, rows in by_task.items()},
         "splits": {
             split: asdict(episode_stats([row for task in tasks for row in by_task[task]]))
-            for split, tasks in splits.items()
+            for split, tasks in chosen.items()
             if tasks
         },
     }

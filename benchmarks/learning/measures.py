@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from statistics import fmean, pvariance, stdev
+from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.learning.probe import edits_of
 from mlagent_train.files import read_json, read_jsonl
 from mlagent_train.run import Run
+from mlagent_train.step_figures import read_steps
 from mlagent_train.trajectories import read_trajectories
 
 __all__ = [
@@ -59,48 +59,43 @@ def gains(run: Run, name: str) -> dict[str, Figures]:
 
 
 def best_of_n(run: Run) -> Figures:
-    """Return the best episode's gain of each task, as a mean over each split's tasks."""
+    """Return the best episode's gain of each held-in task, as a mean over them."""
     best: dict[str, list[float]] = {}
     for rows in read_trajectories(run.folder / "evaluate" / "best-of-n"):
         best.setdefault(rows[0]["task"], []).append(rows[-1]["info"]["relative_gain"])
-    splits = {"held-in": run.held_in, "held-out": run.held_out}
     return {
         "n": max(len(values) for values in best.values()),
-        **{split: fmean(max(best[task]) for task in tasks) for split, tasks in splits.items()},
+        "held-in": fmean(max(values) for values in best.values()),
     }
 
 
 def training(run: Run) -> Figures:
     """Return how PPO went: first and last updates, and what was edited."""
     updates = list(read_jsonl(run.folder / "metrics.jsonl"))
-    rows = [row for row in read_jsonl(run.folder / "ppo" / "rollouts.jsonl") if row["update"]]
+    steps = read_steps(run.folder / "ppo" / "rollouts.jsonl", "train")
     third = max(1, len(updates) // 3)
-    last_update = len(updates) - third
-    late = [row for row in rows if row["update"] > last_update]
-    early = [row for row in rows if row["update"] <= third]
-    rewards = [row["reward"] for row in late if row["reward"] is not None]
-    spread = pvariance(rewards) if len(rewards) > 1 else 0.0
-    value_loss = _mean(updates[-third:], "critic_loss")
+    early = [row for update, rows in steps.items() for row in rows if update <= third]
+    late = [row for update, rows in steps.items() for row in rows if update > len(updates) - third]
+    rows = [row for rows in steps.values() for row in rows]
     return {
         "updates": len(updates),
         "steps": len(rows),
         "env_s": sum(row["env_s"] for row in rows),
         "wall_s": sum(update.get("timing/step_total", 0.0) for update in updates),
         "lost": sum(row["reward"] is None for row in rows),
-        "reward": [
-            _mean(part, "rollout/reward_mean") for part in (updates[:third], updates[-third:])
-        ],
-        "valid": [fmean(bool(row["info"]["valid"]) for row in part) for part in (early, late)],
+        "reward": [_reward(part) for part in (early, late)],
+        "valid": [_valid(part) for part in (early, late)],
+        "valid_by_turn": {
+            str(turn): _valid([row for row in rows if row["turn"] == turn])
+            for turn in sorted({row["turn"] for row in rows})
+        },
         "distinct_edits": [_distinct(part) for part in (early, late)],
         "entropy": [
             _mean(part, "entropy_loss") for part in (updates[1 : third + 1], updates[-third:])
         ],
         "kl": _mean(updates[-third:], "kl"),
-        "value_loss": value_loss,
-        # half the squared error against the variance of the rewards of these updates
-        "explained_variance": None
-        if value_loss is None or not spread
-        else 1 - 2 * value_loss / spread,
+        "value_loss": _mean(updates[-third:], "critic_loss"),
+        "explained_variance": _mean(updates[-third:], "critic/explained_variance"),
         "rewards_by_task": {
             task: [_histogram([r for r in part if r["task"] == task]) for part in (early, late)]
             for task in sorted({row["task"] for row in rows})
@@ -108,7 +103,7 @@ def training(run: Run) -> Figures:
         "by_update": [
             {
                 "update": update["update"],
-                "reward": update.get("rollout/reward_mean"),
+                "reward": _reward(steps.get(update["update"], ())),
                 "kl": update.get("kl"),
                 "entropy": update.get("entropy_loss"),
                 "value_loss": update.get("critic_loss"),
@@ -128,15 +123,12 @@ def curve(run: Run) -> list[Figures]:
         update["update"]: update.get("timing/step_total", 0.0)
         for update in read_jsonl(run.folder / "metrics.jsonl")
     }
-    by_update: dict[int, list[Figures]] = {}
-    for row in read_jsonl(run.folder / "ppo" / "rollouts.jsonl"):
-        if row["update"] and row["reward"] is not None:
-            by_update.setdefault(row["update"], []).append(row)
+    steps = read_steps(run.folder / "ppo" / "rollouts.jsonl", "train")
     points, wall_s, env_s = [], 0.0, 0.0
-    for update, rows in sorted(by_update.items()):
+    for update, rows in sorted(steps.items()):
         wall_s += seconds.get(update, 0.0)
         env_s += sum(row["env_s"] for row in rows)
-        first = [row["reward"] for row in rows if row["info"]["step"] == 1]
+        first = [row for row in _kept(rows) if row["info"]["step"] == 1]
         points.append(
             {
                 "update": update,
@@ -144,24 +136,24 @@ def curve(run: Run) -> list[Figures]:
                 "env_s": env_s,
                 "steps": len(rows),
                 "first_steps": len(first),
-                "reward": fmean(first) if first else None,
+                "reward": _reward(first),
             }
         )
     return points
 
 
-def suspicious_edits(runs: Iterable[tuple[str, Path]]) -> list[Figures]:
+def suspicious_edits(runs: Iterable[tuple[str, Iterable[Figures]]]) -> list[Figures]:
     """Return the edits that scored better and touched what is no part of a model.
 
     Parameters
     ----------
     runs
-        Names and JSONL files of steps.
+        Names and steps.
     """
     found: Counter[tuple[str, str, str]] = Counter()
-    for name, path in runs:
-        for row in read_jsonl(path):
-            if row.get("reward") is None or row["info"]["gain"] <= 0:
+    for name, rows in runs:
+        for row in _kept(rows):
+            if row["info"]["gain"] <= 0:
                 continue
             for search, replace in edits_of(row["reply"] or "") or ():
                 if _SUSPICIOUS.search(f"{search} {replace}"):
@@ -170,6 +162,22 @@ def suspicious_edits(runs: Iterable[tuple[str, Path]]) -> list[Figures]:
         {"where": where, "task": task, "edit": edit, "times": times}
         for (where, task, edit), times in found.most_common()
     ]
+
+
+def _kept(rows: Iterable[Figures]) -> list[Figures]:
+    """Return the steps that no machine lost."""
+    return [row for row in rows if row["reward"] is not None]
+
+
+def _reward(rows: Iterable[Figures]) -> float | None:
+    """Return the mean reward of a step, also where an episode's is their sum."""
+    rewards = [row["reward"] for row in _kept(rows)]
+    return fmean(rewards) if rewards else None
+
+
+def _valid(rows: Iterable[Figures]) -> float | None:
+    valid = [bool(row["info"]["valid"]) for row in _kept(rows)]
+    return fmean(valid) if valid else None
 
 
 def _mean(updates: Sequence[Figures], key: str) -> float | None:

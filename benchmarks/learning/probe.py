@@ -2,8 +2,8 @@
 
 An edit fits a state when every text it searches for occurs exactly once among the knobs the
 prompt shows, and is replaced by another one. The state-blind baseline is the same policy
-with the wrong prompt: its replies to one state are judged against another, of another task
-or of the same task with other knob values. No environment is needed.
+with the wrong prompt: its replies to one state are judged against one of another task. No
+environment is needed.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def judge(states: Sequence[State], replies: Sequence[Sequence[str]], seed: int) 
     Returns
     -------
     dict
-        Shares: ``edits`` of all replies; of these ``fits`` their state, ``fits_other_task``
-        and ``fits_same_task`` when judged against a drawn other state. ``actions`` counts
-        all replies by name; ``distinct_edits`` counts different edits.
+        Shares: ``edits`` of all replies; of these ``fits`` their state, and
+        ``fits_other_task`` when judged against a drawn state of another task. ``actions``
+        counts all replies by name; ``distinct_edits`` counts different edits.
     """
     rng = random.Random(seed)
     counts: Counter[str] = Counter()
@@ -63,14 +63,13 @@ def judge(states: Sequence[State], replies: Sequence[Sequence[str]], seed: int) 
     distinct = set()
     for state, answers in zip(states, replies, strict=True):
         other = [s for s in states if s["task"] != state["task"]]
-        same = [s for s in states if s["task"] == state["task"] and _knobs(s) != _knobs(state)]
         for reply in answers:
             counts[parse(reply, editor=False).name] += 1
             edits = edits_of(reply)
             if not edits:
                 continue
             distinct.add(str(edits))
-            for name, choices in (("", [state]), ("_other_task", other), ("_same_task", same)):
+            for name, choices in (("", [state]), ("_other_task", other)):
                 if choices:
                     asked[name] += 1
                     hits[name] += fits(reply, _prompt(rng.choice(choices)))
@@ -112,10 +111,6 @@ def _spread(pool: Sequence[State], count: int, rng: random.Random) -> list[State
 
 def _prompt(state: State) -> str:
     return str(state["messages"][-1]["content"])
-
-
-def _knobs(state: State) -> str:
-    return _prompt(state).partition("\nSteps:\n")[0]
 
 
 def _ask(model: str, chats: Sequence[list[dict[str, str]]], seed: int) -> list[list[str]]:

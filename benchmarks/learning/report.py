@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import string
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from benchmarks.learning.plan import ARMS
 from benchmarks.learning.plots import draw_gains, draw_modes, draw_training
 from benchmarks.learning.stages import Bench
 from benchmarks.learning.tables import TABLES, pairs, per_arm
-from mlagent_train.files import read_json, write_json, write_text
+from mlagent_train.files import read_json, read_jsonl, write_json, write_text
 from mlagent_train.hardware import cpu_count
+from mlagent_train.step_figures import read_steps
 
 __all__ = ["gather", "write_report"]
 
@@ -46,7 +47,7 @@ def gather(bench: Bench) -> Figures:
         "machine": f"{platform.processor() or platform.machine()}, {cpu_count()} cores",
         "size": vars(bench.size),
         "seeds": seeds,
-        "suspicious_edits": measures.suspicious_edits(_files(bench)),
+        "suspicious_edits": measures.suspicious_edits(_steps(bench)),
     }
 
 
@@ -70,14 +71,16 @@ def _gather_arm(bench: Bench, name: str, seed: int) -> Figures:
     return figures if "after" in figures else {}
 
 
-def _files(bench: Bench) -> Iterator[tuple[str, Path]]:
+def _steps(bench: Bench) -> Iterator[tuple[str, Iterable[Figures]]]:
+    """Yield all steps by where they were made, but those whose rewards were drawn."""
     for seed in bench.seeds:
         for name, arm in ARMS.items():
             folder = bench.run(arm, seed).folder
-            if not arm.shuffled and (path := folder / "ppo" / "rollouts.jsonl").exists():
-                yield f"{name}, training", path
-            for path in sorted((folder / "evaluate" / "after").glob("*.jsonl")):
-                yield f"{name}, evaluation", path
+            if not arm.shuffled:
+                for rows in read_steps(folder / "ppo" / "rollouts.jsonl", "train").values():
+                    yield f"{name}, training", rows
+            for path in sorted((folder / "evaluate").glob("*/*.jsonl")):
+                yield f"{name}, evaluation", read_jsonl(path)
 
 
 def _updates(results: Figures) -> dict[str, list[Any]]:

@@ -164,13 +164,13 @@ def _probe(bench: Bench, run: Run, model: str, name: str, seed: int, console: Co
 
 
 def _best_of_n(bench: Bench, run: Run, console: Console) -> None:
-    """Sample the start model as often as PPO's environment steps would have paid for."""
+    """Sample the start model where PPO spent its environment steps, for as many steps."""
     config = run.config
     steps = bench.size.updates * bench.size.states
-    tasks = len(run.held_in) + len(run.held_out)
-    episodes = math.ceil(steps / (tasks * config.evaluate.max_steps))
+    episodes = math.ceil(steps / (len(run.held_in) * config.evaluate.max_steps))
     more = replace(config, evaluate=replace(config.evaluate, episodes_per_task=episodes))
-    evaluate(replace(run, config=more), run.start_model, "best-of-n", console)
+    start = replace(run, config=more)
+    evaluate(start, run.start_model, "best-of-n", console, splits=("held-in",))
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -15,6 +15,7 @@ __all__ = ["TABLES", "pairs", "per_arm"]
 
 _SPLITS = ("held-in", "held-out")
 _NOTHING = "No run is finished yet."
+_SHOWN_EDITS = 12
 _STARTS = {
     "single": "3. Diverse ideas minus a single one",
     "none": "3. Diverse ideas minus no warm start",
@@ -149,6 +150,15 @@ def _modes_table(results: Figures) -> str:
     )
 
 
+def _valid_by_turn(results: Figures) -> str:
+    """Return the shares of valid actions of whole episodes, turn by turn, in training."""
+    runs = [run["valid_by_turn"] for run in per_arm(results, "training")["episode"]]
+    if not runs:
+        return _NOTHING
+    turns = sorted(set.intersection(*map(set, runs)))
+    return ", ".join(_percent(fmean(run[turn] for run in runs)) for turn in turns)
+
+
 def _modes(results: Figures) -> dict[str, dict[str, float]]:
     """Return what an update costs and brings in both modes, over the seeds that both have."""
     shared = [arms for arms in results["seeds"].values() if {"diverse", "episode"} <= set(arms)]
@@ -255,24 +265,22 @@ def _reading_table(results: Figures) -> str:
             if not probes or (when == "before" and ARMS[name].shares_start):
                 continue
             for split in _SPLITS:
-                keys = ("edits", "fits", "fits_same_task", "fits_other_task")
+                keys = ("edits", "fits", "fits_other_task")
                 cells = [
                     _percent(fmean(probe[split].get(key, 0.0) for probe in probes)) for key in keys
                 ]
                 rows.append([name, when, split, *cells])
-    head = ["arm", "PPO", "split", "replies that edit", "fit their state"]
-    return _table([*head, "fit another state of the task", "fit another task"], rows)
+    head = ["arm", "PPO", "split", "replies that edit", "fit their state", "fit another task's"]
+    return _table(head, rows)
 
 
 def _best_of_n_table(results: Figures) -> str:
     rows = []
     for seed, arms in results["seeds"].items():
         if best := arms.get("diverse", {}).get("best_of_n"):
-            for split in _SPLITS:
-                gain = arms["diverse"]["after"][split]["relative_gain"]
-                rows += [[seed, split, best["n"], _percent(best[split]), _percent(gain)]]
-    head = ["seed", "split", "n", "best of n of the start", "one episode after PPO"]
-    return _table(head, rows)
+            gain = arms["diverse"]["after"]["held-in"]["relative_gain"]
+            rows += [[seed, best["n"], _percent(best["held-in"]), _percent(gain)]]
+    return _table(["seed", "n", "best of n of the start", "one episode after PPO"], rows)
 
 
 def _suspicious_table(results: Figures) -> str:
@@ -280,9 +288,12 @@ def _suspicious_table(results: Figures) -> str:
     if not found:
         return "None was found."
     rows = [
-        [row["where"], row["task"], f"`{row['edit'][:90]}`", row["times"]] for row in found[:12]
+        [row["where"], row["task"], f"`{row['edit'][:90]}`", row["times"]]
+        for row in found[:_SHOWN_EDITS]
     ]
-    return _table(["where", "task", "edit that scored better", "times"], rows)
+    table = _table(["where", "task", "edit that scored better", "times"], rows)
+    more = len(found) - len(rows)
+    return f"{table}\n\nAnd {more} more, in `results.json`." if more > 0 else table
 
 
 def _examples(results: Figures) -> str:
@@ -335,6 +346,7 @@ TABLES: Mapping[str, Callable[[Figures], str]] = {
     "by_task": _task_table,
     "verdict": _verdict,
     "modes": _modes_table,
+    "valid_by_turn": _valid_by_turn,
     "training": _training_table,
     "rewards": _rewards_table,
     "reading": _reading_table,

@@ -68,9 +68,11 @@ def write_page(
     text = view_page(given, title=title, max_steps=max_steps)
     default = given / "view.html" if given.is_dir() else given.with_suffix(".html")
     page = default if output is None else Path(output)
+    temporary = page.with_name(f".{page.name}.{os.getpid()}.tmp")
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(page)
     except OSError as error:
         raise RecordError(
             f"{page} cannot be written: {error.strerror}. Choose another with --output."

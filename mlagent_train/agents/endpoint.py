@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from typing import Any
 
 from mlagent_train.agents.base import Reply, Sampling, Turn
 from mlagent_train.errors import ConfigError, EndpointError
 
 __all__ = ["EndpointAgent", "prices", "served_model"]
+
+_TOO_LONG = re.compile(r"context.length|maximum (model|context) length", re.IGNORECASE)
+"""How OpenAI's and vLLM's servers say that a prompt does not fit."""
 
 
 class EndpointAgent:
@@ -54,7 +58,7 @@ class EndpointAgent:
         self._price = prices()
 
     async def act(self, turn: Turn) -> Reply:
-        """Return the model's reply.
+        """Return the model's reply; an empty one if the prompt is longer than its context.
 
         Raises
         ------
@@ -84,6 +88,8 @@ class EndpointAgent:
                 "Set OPENAI_API_KEY and the model's name to what it knows."
             ) from error
         except (openai.OpenAIError, ValueError, AttributeError, IndexError, TypeError) as error:
+            if isinstance(error, openai.BadRequestError) and _TOO_LONG.search(str(error)):
+                return Reply("")  # asking again is of no use, and it is the policy's own limit
             raise EndpointError(
                 f"{self._where} did not answer: {type(error).__name__}: {str(error)[:200]}. "
                 "Run the same command again when it does."

@@ -27,7 +27,7 @@ from mlagent_train.agents.base import Agent, Messages, Reply, Sampling, Turn
 from mlagent_train.agents.scripted import IdeasOf, scripted_agent
 from mlagent_train.errors import ConfigError
 
-__all__ = ["make_agent"]
+__all__ = ["make_agent", "trained_model"]
 
 Function = Callable[[Messages], str | Awaitable[str]]
 
@@ -80,16 +80,23 @@ def make_agent(
     if kind in ("hf", "vllm", "run"):
         from mlagent_train.agents.checkpoint import Checkpoint
 
-        model = _trained_model(Path(name)) if kind == "run" else name
+        model = str(trained_model(Path(name))) if kind == "run" else name
         return Checkpoint(model, sampling, vllm=True if kind == "vllm" else None)
     return _Function(_imported(kind, name))
 
 
-def _trained_model(folder: Path) -> str:
+def trained_model(run: Path) -> Path:
+    """Return the policy of a run folder: after PPO or, until there is one, after SFT.
+
+    Raises
+    ------
+    ConfigError
+        There is neither.
+    """
     for name in ("checkpoint", "sft/model"):
-        if (folder / name).is_dir():
-            return str(folder / name)
-    raise ConfigError(f"{folder} holds no policy: name a run folder of mlagent_train that has one.")
+        if (run / name).is_dir():
+            return run / name
+    raise ConfigError(f"{run} holds no policy: name a run folder of mlagent_train that has one.")
 
 
 class _Function:

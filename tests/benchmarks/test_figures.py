@@ -1,6 +1,7 @@
 """Every figure is what its name says, computed by hand beside it."""
 
 import math
+from statistics import stdev
 
 import pytest
 
@@ -90,6 +91,30 @@ def test_a_clear_difference_is_significant_and_none_is_not():
     assert same.p_value == 1.0
     with pytest.raises(ValueError, match="no trajectory in common"):
         paired_test(ours, [trajectory("other")])
+
+
+def test_intervals_of_few_trajectories_are_as_wide_as_they_must_be():
+    gains = [0.1, 0.5, 0.2, 0.4]
+    rows = [trajectory(number=n, best=0.5 + gain / 2) for n, gain in enumerate(gains)]
+    interval = summarise(rows, {}, {}).tasks["a"].relative_gain
+    # the standard error of the mean, unbiased, as the bootstrap of n - 1 draws has it
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * stdev(gains) / 2, rel=0.1)
+
+
+def test_one_trajectory_has_no_interval():
+    rows = [trajectory("a", 0), trajectory("b", 0), trajectory("b", 1, best=0.7)]
+    summary = summarise(rows, {}, {"both": ["a", "b"]})
+    assert math.isnan(summary.tasks["a"].relative_gain.low)
+    assert math.isnan(summary.splits["both"].relative_gain.high)
+    assert summary.tasks["b"].relative_gain.low < summary.tasks["b"].relative_gain.high
+
+
+def test_a_comparison_counts_every_task_once():
+    ours = [trajectory("a", n, best=0.6) for n in range(8)] + [trajectory("b", 0, best=0.5)]
+    theirs = [trajectory("a", n, best=0.5) for n in range(8)] + [trajectory("b", 0, best=0.6)]
+    tested = paired_test(ours, theirs)
+    assert tested.difference.mean == pytest.approx(0)
+    assert tested.pairs == 9
 
 
 def test_places_on_a_board_are_counted_and_averaged():

@@ -150,8 +150,8 @@ def test_a_policy_that_reads_is_told_from_one_that_remembers():
     reads = [[edit(f"D{i} = ", f"D{i} = 2 * ")] for i in range(10, 20)]
     remembers = [[edit("C = ", "C = 3 * ")]] * 10
     assert judge(states, reads, 0)["fits"] == 1.0
-    assert judge(states, reads, 0)["fits_same_task"] == 0.0
-    assert judge(states, remembers, 0)["fits_same_task"] == 1.0
+    assert judge(states, reads, 0)["fits_other_task"] == 0.0
+    assert judge(states, remembers, 0)["fits_other_task"] == 1.0
     assert judge(states, remembers, 0)["distinct_edits"] == 1
 
 
@@ -162,17 +162,69 @@ def test_intervals_are_students():
     assert measures.interval([0.1])[1] == float("-inf")
 
 
-def test_edits_that_touch_no_model_are_listed(tmp_path: Path):
+def test_edits_that_touch_no_model_are_listed():
     rows = [
         {"reward": 1.0, "task": "a", "reply": edit("SEED = 0", "SEED = 1"), "info": {"gain": 0.1}},
         {"reward": 1.0, "task": "a", "reply": edit("C = 1", "C = 2"), "info": {"gain": 0.1}},
         {"reward": 0.0, "task": "a", "reply": edit("SEED = 0", "SEED = 2"), "info": {"gain": -0.1}},
         {"reward": None, "task": "a", "reply": edit("SEED = 0", "SEED = 3"), "info": None},
     ]
-    path = tmp_path / "rollouts.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = measures.suspicious_edits([("x", path)])
+    found = measures.suspicious_edits([("x", rows)])
     assert [row["edit"] for row in found] == ["SEED = 0 -> SEED = 1"]
+
+
+def rollout(update: int, process: str, reward: float | None = 0.5, turn: int = 0) -> dict[str, Any]:
+    return {
+        "purpose": "train",
+        "update": update,
+        "process": process,
+        "task": "a",
+        "turn": turn,
+        "reply": edit("C = 1", "C = 2"),
+        "reward": reward,
+        "env_s": 2.0,
+        "info": None if reward is None else {"valid": reward > 0, "step": 1 + turn, "gain": 0.0},
+    }
+
+
+@pytest.fixture
+def trained(tmp_path: Path):
+    """Write the files of a training of three updates and return its run."""
+
+    def write(*rows: dict[str, Any]) -> Run:
+        (tmp_path / "ppo").mkdir()
+        write_jsonl(tmp_path / "ppo" / "rollouts.jsonl", rows)
+        figures = {"timing/step_total": 10.0, "critic_loss": 0.1, "critic/explained_variance": 0.3}
+        write_jsonl(tmp_path / "metrics.jsonl", [{"update": n, **figures} for n in (1, 2, 3)])
+        return Run(arm_config(ARMS["diverse"], 0, QUICK, tmp_path / "none"), tmp_path)
+
+    return write
+
+
+def test_steps_that_a_kill_made_twice_count_once(trained: Any):
+    first = [rollout(update, "one") for update in (1, 2) for _ in range(4)]
+    again = [rollout(update, "two") for update in (2, 3) for _ in range(4)]
+    run = trained(*first, *again)
+    figures = measures.training(run)
+    assert (figures["steps"], figures["env_s"], figures["wall_s"]) == (12, 24.0, 30.0)
+    assert [point["first_steps"] for point in measures.curve(run)] == [4, 4, 4]
+
+
+def test_lost_steps_are_counted_and_in_no_mean(trained: Any):
+    run = trained(rollout(1, "one"), rollout(2, "one", None), rollout(3, "one", 0.0))
+    figures = measures.training(run)
+    assert figures["lost"] == 1
+    assert figures["valid"] == [1.0, 0.0]
+    assert [update["reward"] for update in figures["by_update"]] == [0.5, None, 0.0]
+    assert measures.curve(run)[1]["reward"] is None
+
+
+def test_an_episodes_reward_is_that_of_its_steps(trained: Any):
+    turns = [rollout(1, "one", reward, turn) for turn, reward in enumerate((1.0, 0.5, 0.0))]
+    figures = measures.training(trained(*turns))
+    assert figures["by_update"][0]["reward"] == 0.5
+    assert figures["valid_by_turn"] == {"0": 1.0, "1": 1.0, "2": 0.0}
+    assert figures["explained_variance"] == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("size", [QUICK, FULL])

@@ -1,10 +1,18 @@
 """What is run can be written down, and results that do not compare are told apart."""
 
 import dataclasses
+import json
 
 import pytest
 
-from benchmarks.protocol import Protocol, choose_tasks, differences, remarks, surroundings
+from benchmarks.protocol import (
+    Protocol,
+    choose_tasks,
+    differences,
+    remarks,
+    surroundings,
+    trained_with,
+)
 from benchmarks.results import open_results
 from mlagent_gym import ConfigError, UnknownTaskError, load_task, task_ids
 
@@ -30,7 +38,14 @@ def test_tasks_are_chosen_by_id_and_by_split():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("variant", "real"), ("max_steps", 3), ("data_seed", 1), ("max_seconds", 9.0)],
+    [
+        ("variant", "real"),
+        ("max_steps", 3),
+        ("data_seed", 1),
+        ("max_seconds", 9.0),
+        ("seed", 100),
+        ("editor", "a-model"),
+    ],
 )
 def test_results_of_different_protocols_do_not_compare(name, value):
     other = dataclasses.replace(PROTOCOL, **{name: value})
@@ -55,6 +70,31 @@ def test_a_folder_keeps_to_its_protocol(tmp_path):
         open_results(tmp_path / "r", dataclasses.replace(PROTOCOL, max_steps=3))
     with pytest.raises(ConfigError, match="holds no benchmark"):
         open_results(tmp_path / "nothing")
+
+
+def test_a_run_is_told_from_what_it_becomes(tmp_path):
+    run = tmp_path / "run"
+    config = {"prompt": "tiny", "temperature": 1.0, "max_new_tokens": 9, "max_prompt_tokens": 9}
+    sections = {"env": config, "evaluate": config, "rollout": config}
+    (run / "sft" / "model").mkdir(parents=True)
+    (run / "config.json").write_text(json.dumps(sections))
+    policy = f"run:{run}"
+    begun = Protocol(policy, ("house-price",), **trained_with(policy))
+    open_results(tmp_path / "r", begun)
+    (run / "checkpoint").mkdir()
+    with pytest.raises(ConfigError, match="model: 'sft/model' -> 'checkpoint'"):
+        open_results(tmp_path / "r", Protocol(policy, ("house-price",), **trained_with(policy)))
+
+
+def test_going_on_elsewhere_is_written_down(tmp_path):
+    first = open_results(tmp_path / "r", PROTOCOL, "typed")
+    assert "later" not in open_results(tmp_path / "r", PROTOCOL).surroundings()
+    path = tmp_path / "r" / "surroundings.json"
+    path.write_text(json.dumps(first.surroundings() | {"revision": "another"}))
+    for _ in range(2):
+        (later,) = open_results(tmp_path / "r", PROTOCOL).surroundings()["later"]
+    assert later == surroundings()
+    assert first.surroundings()["revision"] == "another"
 
 
 def test_a_folder_is_run_by_one_process_at_a_time(tmp_path):

@@ -48,6 +48,24 @@ def test_a_mended_metric_gives_new_scores_and_leaves_the_steps(bench, mended):
     assert written == {path: path.read_bytes() for path in results.folder.rglob("*.jsonl")}
 
 
+def test_gains_of_two_metrics_are_flagged(bench, mended, monkeypatch):
+    assert not bench().summary().flags
+    monkeypatch.setattr(module, "load_scores", lambda task: {})  # nobody measured the data anew
+    results = bench()
+    made = regrade_results(results)
+    assert made["unscaled"] == sorted(results.protocol.tasks)
+    assert len(results.summary().flags) == len(list(results.trajectories()))
+    assert all("mlagent measure" in flag for flag in results.summary().flags.values())
+
+
+def test_the_starters_score_is_that_of_the_starter_it_began_with(bench, monkeypatch):
+    results = bench()
+    assert set(regrade_results(results)["ends"]) == set(results.protocol.tasks)
+    digest = module.digest_of
+    monkeypatch.setattr(module, "digest_of", lambda content: digest(content + b"# edited since"))
+    assert regrade_results(results)["ends"] == {}
+
+
 def test_a_submission_that_is_not_valid_any_more_has_no_score(bench, monkeypatch):
     results = bench()
 

@@ -115,12 +115,36 @@ def test_only_whole_results_are_kept_and_data_are_told_apart(bench, tmp_path, mo
     (kept / "real.json").write_text(
         json.dumps(values | {"protocol": values["protocol"] | {"variant": "real"}})
     )
-    by_variant = leaderboard.kept_results(kept)
-    assert list(by_variant) == ["real", "synthetic"]
-    (shown,) = leaderboard.leaderboard_rows(by_variant["synthetic"])
+    tables = leaderboard.kept_results(kept)
+    assert list(tables) == ["real data, 2 tasks", "synthetic data of seed 0, 2 tasks"]
+    (shown,) = leaderboard.leaderboard_rows(tables["synthetic data of seed 0, 2 tasks"])
     assert dict(zip(leaderboard.COLUMNS, shown, strict=True))["tasks"] == "2"
     gain = results.summary().splits["held-in"].relative_gain
     assert f"{100 * gain.mean:.1f} [{100 * gain.low:.1f}, {100 * gain.high:.1f}]" in shown
+
+
+def test_a_kept_result_is_not_replaced_by_a_quick_look(bench, tmp_path):
+    leaderboard.keep_result(bench(folder=tmp_path / "whole").folder, tmp_path / "kept")
+    leaderboard.keep_result(bench(folder=tmp_path / "again").folder, tmp_path / "kept")
+    quick = bench(folder=tmp_path / "quick", max_steps=2)
+    with pytest.raises(ConfigError, match="another protocol \\(max_steps\\)"):
+        leaderboard.keep_result(quick.folder, tmp_path / "kept")
+
+
+def test_results_on_other_data_have_a_table_of_their_own(bench, tmp_path):
+    path = leaderboard.keep_result(bench().folder, tmp_path)
+    values = json.loads(path.read_text())
+    fewer = {"fingerprints": {"house-price": values["fingerprints"]["house-price"]}}
+    fewer["tasks"] = {"house-price": values["tasks"]["house-price"]}
+    (tmp_path / "fewer.json").write_text(json.dumps(values | fewer))
+    changed = dict.fromkeys(values["fingerprints"], "0" * 32)
+    (tmp_path / "other.json").write_text(json.dumps(values | {"fingerprints": changed}))
+    titles = list(leaderboard.kept_results(tmp_path))
+    assert titles == [
+        "synthetic data of seed 0, 1 task",
+        "synthetic data of seed 0, 2 tasks",
+        "synthetic data of seed 0, 2 tasks, other data",
+    ]
 
 
 def test_the_kept_results_of_the_project_can_be_shown():
@@ -175,6 +199,7 @@ def test_a_run_is_benchmarked_with_what_it_was_trained_with(tmp_path):
         "rollout": {"max_new_tokens": 160, "max_prompt_tokens": 512},
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "checkpoint").mkdir()
     fields = trained_with(f"run:{tmp_path}")
     protocol = Protocol("run:x", (SPOOKY,), **fields)
     assert (protocol.prompt, protocol.max_new_tokens, protocol.max_prompt_tokens) == (

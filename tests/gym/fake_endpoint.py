@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class FakeEndpoint:
     """Answers each question with the next of some answers, or with the last one again.
 
-    An answer is a text; a status to fail with; ``None`` to hang up; or a dict that is sent
-    as it is. What was asked is in `questions`.
+    An answer is a text; a status to fail with, alone or with what it says; ``None`` to hang
+    up; or a dict that is sent as it is. What was asked is in `questions`.
     """
 
     def __init__(self, answers, delay_s=0.0):
@@ -56,8 +56,11 @@ class FakeEndpoint:
         if answer is None:
             request.connection.close()
             return
+        said = ""
+        if isinstance(answer, tuple):
+            answer, said = answer
         status = answer if isinstance(answer, int) else 200
-        content = json.dumps(self._body(answer, body)).encode()
+        content = json.dumps(self._body(answer, body, said)).encode()
         request.send_response(status)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(content)))
@@ -65,11 +68,11 @@ class FakeEndpoint:
         request.end_headers()
         request.wfile.write(content)
 
-    def _body(self, answer, asked):
+    def _body(self, answer, asked, said):
         if isinstance(answer, dict):
             return answer
         if isinstance(answer, int):
-            return {"error": {"message": f"status {answer}", "type": "fake"}}
+            return {"error": {"message": said or f"status {answer}", "type": "fake"}}
         return {
             "id": "1",
             "object": "chat.completion",

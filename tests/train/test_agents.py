@@ -13,7 +13,10 @@ import pytest
 
 from mlagent_gym import ConfigError, load_task, parse
 from mlagent_gym.actions import InvalidAction
-from mlagent_train.agents import Sampling, Turn, make_agent
+from mlagent_train.agents import Reply, Sampling, Turn, make_agent
+from mlagent_train.errors import EndpointError
+
+from ..gym.fake_endpoint import FakeEndpoint
 
 INFO = {"outcome": "", "gain": 0.0, "score": 1.0}
 
@@ -188,13 +191,56 @@ def test_a_checkpoint_answers(kind, tiny_model, tmp_path, monkeypatch):
     assert 0 < reply.completion_tokens <= 5
 
 
+def test_a_job_without_cuda_uses_no_gpu_that_the_machine_has(tiny_model, monkeypatch):
+    from mlagent_train.agents import checkpoint
+
+    monkeypatch.setattr(checkpoint, "gpu_count", lambda: 1)
+    monkeypatch.setitem(sys.modules, "vllm", None)  # it cannot be imported
+    agent = make_agent(f"hf:{tiny_model}", Sampling(max_new_tokens=3))
+    monkeypatch.setenv("MLAGENT_ROLLOUT_ENGINE", "transformers")
+    assert act(agent, turn()).completion_tokens > 0
+    monkeypatch.delenv("MLAGENT_ROLLOUT_ENGINE")
+    with pytest.raises(ImportError):  # without a job the GPU decides
+        act(make_agent(f"hf:{tiny_model}"), turn())
+
+
 def test_the_policy_of_a_run_is_the_trained_one_or_else_the_warm_start(tmp_path):
-    from mlagent_train.agents.named import _trained_model
+    from mlagent_train.agents import trained_model
 
     (tmp_path / "sft" / "model").mkdir(parents=True)
-    assert _trained_model(tmp_path) == str(tmp_path / "sft" / "model")
+    assert trained_model(tmp_path) == tmp_path / "sft" / "model"
     (tmp_path / "checkpoint").mkdir()
-    assert _trained_model(tmp_path) == str(tmp_path / "checkpoint")
+    assert trained_model(tmp_path) == tmp_path / "checkpoint"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens",
+        "The decoder prompt (length 9000) is longer than the maximum model length of 8192.",
+        "{'code': 'context_length_exceeded'}",
+    ],
+)
+def test_a_prompt_that_does_not_fit_is_the_policys_own_limit(said, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    server = FakeEndpoint([(400, said)])
+    try:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        assert act(make_agent("openai:some-model"), turn()) == Reply("")
+        assert len(server.questions) == 1
+    finally:
+        server.close()
+
+
+def test_another_refusal_is_a_fault_of_the_endpoint(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    server = FakeEndpoint([(400, "temperature is out of range")])
+    try:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        with pytest.raises(EndpointError, match="temperature"):
+            act(make_agent("openai:some-model"), turn())
+    finally:
+        server.close()
 
 
 def test_an_endpoint_needs_a_key(monkeypatch):
