@@ -44,12 +44,12 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def gains(run: Run, name: str) -> dict[str, Figures]:
-    """Return relative gain, valid and improving steps of an evaluation, by split and by task.
+    """Return relative gain, reward, valid and improving steps of an evaluation, by split and task.
 
     A split's figures are means over its tasks, each counting the same.
     """
     tasks: dict[str, Figures] = read_json(run.folder / "evaluate" / f"{name}.json")["tasks"]
-    keys = ("relative_gain", "valid", "improved")
+    keys = ("relative_gain", "reward", "valid", "improved")
     splits = {"held-in": run.held_in, "held-out": run.held_out}
     means = {
         split: {key: fmean(tasks[task][key] for task in names) for key in keys}

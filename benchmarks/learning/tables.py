@@ -16,6 +16,7 @@ __all__ = ["TABLES", "pairs", "per_arm"]
 _SPLITS = ("held-in", "held-out")
 _NOTHING = "No run is finished yet."
 _SHOWN_EDITS = 12
+_OF_STEPS = {"valid": "valid", "improved": "score better", "reward": "mean reward"}
 _STARTS = {
     "single": "3. Diverse ideas minus a single one",
     "none": "3. Diverse ideas minus no warm start",
@@ -60,6 +61,22 @@ def _gains_table(results: Figures) -> str:
                 ]
             )
     return _table(["split", "training", "seeds", "before", "after", "change"], rows)
+
+
+def _steps_table(results: Figures) -> str:
+    """Return what PPO changes of single steps in the evaluation; they are not as rare as gains."""
+    seeds = [arms["diverse"] for arms in results["seeds"].values() if "diverse" in arms]
+    if not seeds:
+        return _NOTHING
+    rows = []
+    for split in _SPLITS:
+        for key, name in _OF_STEPS.items():
+            both = [[arm[when][split][key] for when in ("before", "after")] for arm in seeds]
+            befores, afters = zip(*both, strict=True)
+            change = interval([after - before for before, after in both])
+            cells = [_percent(fmean(befores)), _percent(fmean(afters)), _between(change)]
+            rows.append([split, name, *cells])
+    return _table(["split", "of the steps", "before", "after", "change"], rows)
 
 
 def _verdict(results: Figures) -> str:
@@ -344,6 +361,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 TABLES: Mapping[str, Callable[[Figures], str]] = {
     "gains": _gains_table,
     "by_task": _task_table,
+    "of_steps": _steps_table,
     "verdict": _verdict,
     "modes": _modes_table,
     "valid_by_turn": _valid_by_turn,

@@ -274,6 +274,9 @@ def test_shuffled_rewards_are_drawn_and_nothing_runs(tmp_path: Path):
         env.close()
 
 
+MEASURES = ("relative_gain", "reward", "valid", "improved")
+
+
 def test_arms_are_compared_on_the_seeds_that_both_have():
     def arm(before: float, after: float, first_steps: int = 64, wall_s: float = 20) -> Any:
         splits = ("held-in", "held-out")
@@ -281,7 +284,7 @@ def test_arms_are_compared_on_the_seeds_that_both_have():
         points = [{"first_steps": first_steps, "reward": reward} for reward in (0.4, 0.4, 0.6)]
         return {
             **{
-                when: {split: {"relative_gain": value} for split in splits}
+                when: {split: dict.fromkeys(MEASURES, value) for split in splits}
                 for when, value in values.items()
             },
             "training": {"steps": 192, "updates": 3, "wall_s": wall_s, "env_s": 60.0},
@@ -294,6 +297,8 @@ def test_arms_are_compared_on_the_seeds_that_both_have():
         "2": {"diverse": arm(0.05, 0.24)},
     }
     verdict = TABLES["verdict"]({"seeds": seeds})
+    of_steps = TABLES["of_steps"]({"seeds": seeds})
+    assert "| held-out | score better | 5.0 % | 22.0 % | +17.0 [+12.0, +22.0] |" in of_steps
     assert "1. PPO, held-in, after minus before: +17.0 [+12.0, +22.0]" in verdict
     assert "held-out, after PPO: +10.0 percentage points; one seed gives no interval." in verdict
     assert "A whole episode costs 4.0 times the wall-clock and 4.0 times the env" in verdict
