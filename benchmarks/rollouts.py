@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.instant_env import ENV_ID, InstantState
 from benchmarks.ppo_runs import prompt_row
-from mlagent_train.envs.settings import NAMESPACE, POOL_NAME
+from mlagent_train.envs.settings import POOL_NAME
 
 HERE = Path(__file__).parent
 OURS = HERE.parent / "mlagent_train" / "rlhf" / "agent.py"
@@ -51,7 +51,7 @@ def overhead(order: Mapping[str, Any], engines: tuple[Any, Any], tools: Any) -> 
     """
     import ray
 
-    pool = ray.get_actor(POOL_NAME, namespace=NAMESPACE)
+    pool = ray.get_actor(POOL_NAME)
     workers = [worker.pid for worker in ray.get(pool.workers.remote())]
     processes = {
         "bare": [pid_of(engines[0])],
