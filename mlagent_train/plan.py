@@ -55,6 +55,7 @@ def make_job(
         # every role and engine is an actor with a CPU of its own, and so is the controller
         cpus=max(cpu_count(), tickets + 1 + math.ceil(run.slots * workers.cpus_per_slot)),
         gpus=gpu_count() if gpu else tickets,
+        gpus_needed=gpus_needed(run) if gpu and roles else 0,
         env_slots=run.slots,
     )
     ppo = config.ppo
@@ -90,14 +91,15 @@ def make_job(
 
 
 def gpus_needed(run: Run) -> int:
-    """Return how many GPUs (or, without CUDA, trainer processes) PPO occupies."""
+    """Return how many GPUs (or, without CUDA, processes) PPO and its environments occupy."""
     config = run.config
-    hardware, ppo = config.hardware, config.ppo
+    hardware, ppo, workers = config.hardware, config.ppo, config.workers
     ranks = hardware.nodes * hardware.gpus_per_node
     engines = hardware.engines * hardware.tensor_parallel
     roles = 1 + (ppo.estimator == "gae") + (ppo.kl_coef > 0)
     engines_apart = not hardware.colocate or ppo.asynchronous
-    return ranks * (1 if hardware.colocate else roles) + (engines if engines_apart else 0)
+    trainer = ranks * (1 if hardware.colocate else roles) + (engines if engines_apart else 0)
+    return trainer + math.ceil(run.slots * workers.gpus_per_slot)
 
 
 def resource_plan(run: Run) -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ from mlagent_train.metrics import read_evaluations, read_updates, updates_table
 from mlagent_train.plan import make_job
 from mlagent_train.ppo_command import partial_model, ppo_argv
 from mlagent_train.ppo_rows import evaluation_rows, train_rows
+from mlagent_train.preflight import require_trainer
 from mlagent_train.progress import counting
 from mlagent_train.rlhf.options import PPO_COMMAND
 from mlagent_train.run import Run, open_run, require_packages
@@ -238,6 +239,7 @@ def _main(
             return
         require_packages()
         ppo_argv(Run(settings, Path()))  # refuses what OpenRLHF cannot do before anything starts
+        require_trainer(Run(settings, Path()))
         train(open_run(settings, folder), console)
 
     guarded(console, work)

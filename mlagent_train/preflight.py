@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import psutil
 
 from mlagent_gym import load_task, prepared_variants, task_ids
+from mlagent_train.errors import MachineError
 from mlagent_train.hardware import cpu_count, gpu_count, gpu_memory_gb
 from mlagent_train.memory import parameters, trained_state_gb, waiting_state_gb
 from mlagent_train.plan import gpus_needed
 from mlagent_train.rlhf.limits import on_gpu
 from mlagent_train.run import Run
 
-__all__ = ["Check", "preflight"]
+__all__ = ["Check", "preflight", "require_trainer"]
 
 KNOWN = {"openrlhf": "0.11.2", "deepspeed": "0.19.6", "ray": "2.55.0", "transformers": "5.15.0"}
 """Versions the trainer was written for; OpenRLHF pins the others to exactly these."""
@@ -36,6 +37,27 @@ class Check:
 def preflight(run: Run) -> list[Check]:
     """Return the checks of a run, in the order in which they would hurt."""
     return [*_versions(run), *_gpus(run), *_memory(run), *_disk(run), *_data(run), *_slots(run)]
+
+
+def require_trainer(run: Run) -> None:
+    """Check that PPO can start on this machine's GPUs, before the stages that lead up to it.
+
+    Without a GPU nothing is asked: there the process of each stage checks what it needs.
+
+    Raises
+    ------
+    MachineError
+        A version, a package or a GPU is missing.
+    """
+    if not on_gpu(run.config):
+        return
+    checks = (*_versions(run), *_gpus(run))
+    failed = [f"{check.name}: {check.detail}" for check in checks if check.passed is False]
+    if failed:
+        raise MachineError(
+            f"PPO could not start on this machine, so nothing was begun. {'. '.join(failed)}. "
+            "The same command with --dry-run shows everything it needs."
+        )
 
 
 def _versions(run: Run) -> Iterator[Check]:

@@ -21,6 +21,8 @@ class RaySettings:
     cpus: int = 0
     gpus: int = 0
     """Devices the trainer's roles ask for; on a machine without CUDA they are only tickets."""
+    gpus_needed: int = 0
+    """GPUs without which the job would wait for ever; 0: none, or it has no such limit."""
     env_slots: int = 0
     object_store_mb: int = 512
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlagent_train.errors import StageError
+from mlagent_train.errors import MachineError, StageError
 from mlagent_train.hardware import cpu_count
 from mlagent_train.jobs.job import Job, RaySettings
 from mlagent_train.jobs.last_words import last_words
@@ -143,6 +143,25 @@ def start_ray(settings: RaySettings, env: Mapping[str, str], hook: str | None = 
             print(f"Ray did not start in time (attempt {attempt} of {_STARTS})", flush=True)
 
 
+def require_gpus(needed: int) -> None:
+    """Check that the Ray cluster has the GPUs of a job; OpenRLHF waits for them without an end.
+
+    Raises
+    ------
+    MachineError
+        It has fewer.
+    """
+    import ray
+
+    resources: Any = ray.cluster_resources  # its annotations are incomplete
+    found = resources().get("GPU", 0.0)
+    if found < needed:
+        raise MachineError(
+            f"This job needs {needed} GPUs and the Ray cluster has {found:g}: it would wait for "
+            "the others for ever. Start Ray on more nodes with GPUs, or set hardware to fewer."
+        )
+
+
 def _end_processes(error: Exception) -> None:
     """End what a failed start of Ray has left running; only its traceback still knows of it."""
     from ray._private.node import Node
@@ -192,6 +211,7 @@ def _main(path: Path) -> None:
         _run(job)
         return
     start_ray(job.ray, env, "mlagent_train.rlhf.process.prepare")
+    require_gpus(job.ray.gpus_needed)
     import ray
 
     from mlagent_train.envs.pool import start_pool

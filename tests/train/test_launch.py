@@ -58,6 +58,26 @@ def test_what_a_slow_start_has_left_is_ended_before_the_next(monkeypatch):
     assert happened == ["started", "ended", "started"]
 
 
+def test_a_cluster_with_too_few_gpus_is_refused_before_it_is_waited_for(monkeypatch, tmp_path):
+    import ray
+
+    from mlagent_train.config import load_config
+    from mlagent_train.errors import MachineError
+    from mlagent_train.jobs.launch import require_gpus
+    from mlagent_train.plan import make_job
+    from mlagent_train.run import Run
+
+    run = Run(load_config("multinode"), tmp_path)
+    trained = make_job(run, "trainer", [], roles=3).ray
+    assert (trained.gpus_needed, make_job(run, "episodes", []).ray.gpus_needed) == (32, 0)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 64.0, "GPU": 24.0})
+    with pytest.raises(MachineError, match="32 GPUs and the Ray cluster has 24"):
+        require_gpus(trained.gpus_needed)
+    require_gpus(24)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 64.0})
+    require_gpus(0)  # no GPU is needed, none is there
+
+
 @pytest.mark.parametrize(
     ("errors", "attempts"), [([SLOW] * 3, 3), (["No space left on the device"], 1)]
 )

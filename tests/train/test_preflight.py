@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 from mlagent_train import preflight as module
 from mlagent_train.cli import command
 from mlagent_train.config import load_config
-from mlagent_train.preflight import preflight
+from mlagent_train.errors import MachineError
+from mlagent_train.preflight import preflight, require_trainer
 from mlagent_train.run import Run
 
 
@@ -65,6 +66,42 @@ def test_gpus_are_counted(check, gpus):
     found = check("qwen2.5-7b-8gpu", "GPUs")
     assert (found.passed, found.detail) == (False, "8 needed, 4 here")
     assert check("multinode", "GPUs").passed is None  # the cluster's are not counted from here
+
+
+def test_environments_have_gpus_of_their_own(check, gpus):
+    gpus(8)
+    with_scripts = ("workers.slots=6", "workers.gpus_per_slot=0.25")
+    assert check("qwen2.5-7b-8gpu", "GPUs", *with_scripts).detail == "10 needed, 8 here"
+
+
+def test_ppo_is_not_begun_where_it_could_not_start(gpus, monkeypatch, tmp_path):
+    eight, tiny = (Run(load_config(name), tmp_path) for name in ("qwen2.5-7b-8gpu", "cpu-tiny"))
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: object())
+    gpus(8)
+    require_trainer(eight)
+    gpus(4)
+    with pytest.raises(MachineError, match="GPUs: 8 needed, 4 here"):
+        require_trainer(eight)
+    gpus(8)
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MachineError, match="not installed: vllm, flash_attn"):
+        require_trainer(eight)
+    monkeypatch.setitem(module.KNOWN, "openrlhf", "0.0.1")
+    with pytest.raises(MachineError, match=r"openrlhf 0\.11\.2 \(known: 0\.0\.1\)"):
+        require_trainer(eight)
+    require_trainer(tiny)  # without a GPU nothing has changed
+
+
+def test_the_main_job_asks_before_its_first_stage(monkeypatch, tmp_path):
+    from mlagent_train import ppo
+
+    monkeypatch.setattr(ppo, "train", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr("mlagent_train.ppo.Console", lambda: Console(width=400))
+    arguments = ["--config", "qwen2.5-7b-8gpu", "--run", str(tmp_path / "run")]
+    done = CliRunner().invoke(command(ppo._main), arguments)
+    assert done.exit_code == 1, done.output
+    assert "GPUs: 8 needed, 0 here" in done.output
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_model_has_to_fit_its_share_of_a_gpu(check, gpus):
