@@ -11,7 +11,7 @@ import ast
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ __all__ = [
     "program",
     "readable",
     "to_text",
+    "with_code",
     "with_outputs",
 ]
 
@@ -130,13 +131,13 @@ def program(path: str, content: bytes) -> Program:
 
 def readable(output: str, token: str) -> str:
     """Return a run's output with the lines that say which cell is running made readable."""
-    return re.sub(rf"^{re.escape(token)} (\d+)$", r"[cell \1]", output, flags=re.MULTILINE)
+    return re.sub(rf"^{_beginning(token)}$", r"[cell \1]", output, flags=re.MULTILINE)
 
 
 def with_outputs(content: bytes, output: str, token: str) -> bytes:
     """Return the notebook with what each cell printed beside it."""
     book = _read(content)
-    pieces = re.split(rf"^{re.escape(token)} (\d+)\n", output, flags=re.MULTILINE)
+    pieces = re.split(rf"^{_beginning(token)}\n", output, flags=re.MULTILINE)
     printed = {int(number): text for number, text in zip(pieces[1::2], pieces[2::2], strict=True)}
     count = 0
     for number, cell in enumerate(book["cells"], start=1):
@@ -148,6 +149,20 @@ def with_outputs(content: bytes, output: str, token: str) -> bytes:
         lines = [{"output_type": "stream", "name": "stdout", "text": text}]
         cell["outputs"] = lines if isinstance(text, str) and text else []
     return _written(book)
+
+
+def with_code(content: bytes, change: Callable[[str], str]) -> bytes:
+    """Return the notebook with the source of each code cell changed."""
+    book = _read(content)
+    for cell in book["cells"]:
+        if cell["cell_type"] == "code":
+            cell["source"] = change(cell["source"])
+    return _written(book)
+
+
+def _beginning(token: str) -> str:
+    """Return a pattern of the line before a cell's output; a cell may print such lines too."""
+    return rf"{re.escape(token)} ([0-9]{{1,4}})"
 
 
 def _read(content: bytes) -> dict[str, Any]:

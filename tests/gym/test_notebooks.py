@@ -122,6 +122,16 @@ def test_outputs_go_to_the_cells_that_printed_them():
     assert cells[2].outputs[0].text == "1\n"
 
 
+@given(st.text("<cell:0>9\u0661 \n", max_size=40))
+def test_whatever_a_cell_prints_its_notebook_stays_one(printed):
+    token = program("x.ipynb", BOOK).token
+    output = f"{token} 2\n{token} {'9' * 5000}\n{printed}{token} \u0661\n{token} 3\n1\n"
+    cells = valid(with_outputs(BOOK, output, token)).cells
+    assert cells[1].outputs[0].text.startswith(f"{token} 999")
+    assert cells[2].outputs[0].text == "1\n"
+    assert readable(output, token).startswith(f"[cell 2]\n{token} 999")
+
+
 @pytest.fixture(scope="module")
 def env(tmp_path_factory):
     store = tmp_path_factory.mktemp("store")
@@ -170,6 +180,15 @@ def test_a_notebook_that_puts_something_else_in_its_place_is_written_anew(env):
     _, _, _, _, info = env.step(edit(f"# %%\n{hostile}\n", "x.ipynb"))
     assert "done" in info["feedback"]
     assert valid(file_of(env, "x.ipynb")).cells[0].source == hostile
+
+
+def test_a_cell_that_prints_the_line_before_a_cell_is_only_text(env):
+    env.reset(seed=0)
+    name = "os.path.basename(sys.argv[0])[6:22]"
+    text = f"import os, sys\nprint(f'<cell:{{{name}}}> ' + '9' * 5000)\n"
+    _, _, _, _, info = env.step(edit(text, "x.ipynb"))
+    assert info["run_status"] == "ok"
+    assert "9" * 5000 in valid(file_of(env, "x.ipynb")).cells[0].outputs[0].text
 
 
 def test_a_malformed_notebook_is_refused(env):
