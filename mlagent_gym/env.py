@@ -223,7 +223,7 @@ class MLAgentEnv(gym.Env[str, str]):
             files = self._snapshot()
             if files is None:
                 self._workspace.restore(before.files, self._staging.get)
-                effect = with_note(replace(effect, edited=None), _TOO_MUCH)
+                effect = with_note(replace(effect, edited=None, undone=None), _TOO_MUCH)
                 verdict, outcome, files = None, Outcome.CORNER_CASE, before.files
             score = None if verdict is None else verdict.score
             turn = Exchange(reply, effect.feedback, effect.summary, score)
@@ -304,6 +304,7 @@ class MLAgentEnv(gym.Env[str, str]):
         if "_workspace" in self.__dict__:
             self._workspace.close()
             del self._workspace
+        self._staging.clear()
         if self._owns_executor:
             self._executor.close()
         self._state = None
@@ -379,11 +380,11 @@ class MLAgentEnv(gym.Env[str, str]):
         if effect.run is None:
             return effect, None
         verdict = judge(self.task, self._data, self._workspace, effect.run)
-        run, verdict = judge_over_seeds(
-            self.task, self._data, stage, effect.script, effect.run, verdict, self._score_seeds
+        effect, verdict = judge_over_seeds(
+            self.task, self._data, stage, effect, verdict, self._score_seeds
         )
         graded = f"The {SUBMISSION} is valid and was graded."
-        return with_note(replace(effect, run=run), verdict.reason or graded), verdict
+        return with_note(effect, verdict.reason or graded), verdict
 
     def _snapshot(self) -> Mapping[str, str] | None:
         """Return the files now, or None if they are more than a state may hold."""

@@ -36,6 +36,7 @@ __all__ = [
     "Stage",
     "is_corner_case",
     "perform",
+    "run_script",
     "score_line",
     "script_of",
     "with_note",
@@ -84,6 +85,8 @@ class Effect:
     """The editor did not answer, which is not the agent's fault."""
     script: str = ""
     """Path of the script that was run."""
+    source: bytes | None = None
+    """Its content before the run; None if it could not be read."""
     run: Run | None = None
     asked: Completion | None = None
     """The editor's answer."""
@@ -151,12 +154,13 @@ def _perform(action: Action, stage: Stage) -> Effect:
             done = f"copied {action.source} to {action.destination}"
             return Effect(f"Done: {done}.", done)
         case ExecuteScript():
-            stage.workspace.read(action.script_name)
-            run = _run(stage, action.script_name)
+            source = stage.workspace.read(action.script_name)
+            run = run_script(stage, action.script_name)
             return Effect(
                 _run_text(action.script_name, run),
                 f"ran it unchanged: {_result(run)}",
                 script=action.script_name,
+                source=source,
                 run=run,
             )
         case EditScript():
@@ -204,13 +208,15 @@ def _save_and_run(target: str, after: str, stage: Stage) -> Effect:
         after = notebooks.to_text(content)
     stage.workspace.write(target, content)
     script = script_of(target)
-    run = _run(stage, script)
+    source = _content_if_readable(stage.workspace, script)
+    run = run_script(stage, script)
     old = "" if before is None else _shown(target, before)
     diff = unified_diff(old, after, target) or "(no line was changed)"
     return Effect(
         f"{target} was saved with this change:\n{diff}\n\n{_run_text(target, run)}",
         f"{_change(old, after)}: {_result(run)}",
         script=script,
+        source=source,
         run=run,
         edited=target,
         before=before,
@@ -232,7 +238,16 @@ def _undo(action: UndoEditScript, stage: Stage) -> Effect:
     )
 
 
-def _run(stage: Stage, script: str) -> Run:
+def run_script(stage: Stage, script: str) -> Run:
+    """Run a script or a notebook, beginning without a submission.
+
+    Raises
+    ------
+    WorkspaceError
+        It is a notebook that cannot be read, or that its cells left no place for.
+    MachineError
+        The machine failed.
+    """
     stage.workspace.remove(SUBMISSION)
     if not notebooks.is_notebook(script):
         return _execute(stage, script)
@@ -277,6 +292,13 @@ def _shown(path: str, content: bytes) -> str:
 
 def _content_or_none(workspace: Workspace, path: str) -> bytes | None:
     return workspace.read(path) if workspace.exists(path) else None
+
+
+def _content_if_readable(workspace: Workspace, path: str) -> bytes | None:
+    try:
+        return _content_or_none(workspace, path)
+    except WorkspaceError:
+        return None
 
 
 def _listing(workspace: Workspace, path: str) -> str:
