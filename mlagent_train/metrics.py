@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -76,18 +77,29 @@ def read_evaluations(folder: Path) -> dict[int, dict[str, Any]]:
     -------
     dict
         Under ``splits`` and ``tasks`` the `EpisodeStats` by name. An evaluation that a kill
-        cut short is left out; OpenRLHF does not repeat it.
+        cut short is left out; OpenRLHF does not repeat it: each episode has to be over.
     """
-    rows = folder / "evaluation.jsonl"
-    episodes = sum(1 for _ in read_jsonl(rows)) if rows.exists() else 0
-    steps = read_steps(folder / "rollouts.jsonl", "evaluate") if episodes else {}
-    found = {update: _evaluation(rows, episodes) for update, rows in sorted(steps.items())}
+    limits = _step_limits(folder / "evaluation.jsonl")
+    steps = read_steps(folder / "rollouts.jsonl", "evaluate") if limits else {}
+    found = {update: _evaluation(rows, limits) for update, rows in sorted(steps.items())}
     return {update: result for update, result in found.items() if result is not None}
 
 
-def _evaluation(rows: Sequence[dict[str, Any]], episodes: int) -> dict[str, Any] | None:
-    by_episode = grouped(rows, lambda row: f"{row['row']:06d}")
-    if len(by_episode) < episodes:
+def _step_limits(rows: Path) -> dict[str, int]:
+    """Return the most steps of each episode that is evaluated, by its row."""
+    labels = [json.loads(row["label"]) for row in read_jsonl(rows)] if rows.exists() else []
+    return {_episode(label["tags"]): label["evaluate"]["max_steps"] for label in labels}
+
+
+def _episode(tags: Mapping[str, Any]) -> str:
+    return f"{tags['row']:06d}"
+
+
+def _evaluation(rows: Sequence[dict[str, Any]], limits: Mapping[str, int]) -> dict[str, Any] | None:
+    by_episode = grouped(rows, _episode)
+    if not all(
+        name in by_episode and _ended(by_episode[name][-1], limit) for name, limit in limits.items()
+    ):
         return None
     kept = [
         steps
@@ -100,6 +112,12 @@ def _evaluation(rows: Sequence[dict[str, Any]], episodes: int) -> dict[str, Any]
             those = [steps for steps in kept if steps[0][key] == name]
             found[kind][name] = asdict(episode_stats(those))
     return found
+
+
+def _ended(last: Mapping[str, Any], limit: int) -> bool:
+    """Return whether an episode is over after a step; it also is when the step was lost."""
+    over = last["reward"] is None or last["terminated"] or last["truncated"]
+    return bool(over or last["turn"] + 1 >= limit)
 
 
 _COLUMNS: tuple[tuple[str, str, Callable[[Update], Any]], ...] = (

@@ -86,28 +86,38 @@ def test_scalars_are_read_on_as_the_files_grow(log, tmp_path):
     assert list(reader.read()) == [1, 2]
 
 
+def evaluation_step(update, row, turn, gain, ended=""):
+    """Return a step of episode 0, held-in, or 1, held-out; `ended` says how it was the last."""
+    task, split = (("alpha", "held-in"), ("beta", "held-out"))[row]
+    more = {"purpose": "evaluate", "row": row, "turn": turn, "split": split}
+    more |= {"terminated": ended == "terminated", "truncated": ended == "truncated"}
+    step = sample(update, "a", None if ended == "lost" else 0.5, task, **more)
+    if step["info"]:
+        step["info"]["relative_gain"] = gain
+    return step
+
+
+def write_evaluation_rows(path):
+    """Ask for episodes 0 and 1, of two steps at most."""
+    labels = [{"tags": {"row": row}, "evaluate": {"max_steps": 2}} for row in (0, 1)]
+    write(path, [{"label": json.dumps(label)} for label in labels])
+
+
 @pytest.fixture
 def evaluated(tmp_path):
     """A folder with two whole evaluations and one that a kill cut short."""
-
-    def step(update, row, turn, gain, task, split):
-        more = {"purpose": "evaluate", "row": row, "turn": turn, "split": split}
-        step = sample(update, "a", 0.5, task, **more)
-        step["info"]["relative_gain"] = gain
-        return step
-
     rows = [
-        step(update, *rest)
+        step
         for update, gain in ((2, 0.1), (4, 0.3))
-        for rest in (
-            (0, 0, 0.0, "alpha", "held-in"),
-            (0, 1, gain, "alpha", "held-in"),
-            (1, 0, -gain, "beta", "held-out"),
+        for step in (
+            evaluation_step(update, 0, 0, 0.0),
+            evaluation_step(update, 0, 1, gain),
+            evaluation_step(update, 1, 0, -gain, "terminated"),
         )
     ]
-    rows.append(step(6, 0, 0, 0.9, "alpha", "held-in"))
+    rows.append(evaluation_step(6, 0, 0, 0.9, "terminated"))
     write(tmp_path / "rollouts.jsonl", rows)
-    write(tmp_path / "evaluation.jsonl", [{}, {}])
+    write_evaluation_rows(tmp_path / "evaluation.jsonl")
     return tmp_path
 
 
@@ -117,6 +127,24 @@ def test_an_evaluation_is_of_whole_episodes_by_split_and_task(evaluated):
     assert results[4]["splits"]["held-in"]["relative_gain"] == pytest.approx(0.3)
     assert results[4]["splits"]["held-out"]["relative_gain"] == pytest.approx(-0.3)
     assert results[2]["tasks"]["alpha"]["episodes"] == 1
+
+
+@pytest.mark.parametrize(
+    ("last", "whole"),
+    [
+        ([(0, "")], False),  # cut by a kill before its second step
+        ([(0, "terminated")], True),
+        ([(0, "truncated")], True),
+        ([(0, ""), (1, "")], True),
+        ([(0, ""), (1, "lost")], True),
+    ],
+)
+def test_an_evaluation_counts_once_each_of_its_episodes_is_over(last, whole, tmp_path):
+    rows = [evaluation_step(2, 0, 0, 0.0), evaluation_step(2, 0, 1, 0.1)]
+    rows += [evaluation_step(2, 1, turn, 0.2, ended) for turn, ended in last]
+    write(tmp_path / "rollouts.jsonl", rows)
+    write_evaluation_rows(tmp_path / "evaluation.jsonl")
+    assert (2 in read_evaluations(tmp_path)) is whole
 
 
 def test_an_evaluation_stands_in_the_row_of_its_update(evaluated, log):

@@ -41,6 +41,9 @@ def evaluated(run, gains):
             "process": "a",
             "row": 0,
             "task": "house-price",
+            "turn": 0,
+            "terminated": True,
+            "truncated": False,
             "split": "held-in",
             "reward": 0.5,
             "info": {"valid": True, "gain": gain, "relative_gain": gain, "outcome": "scored"},
@@ -48,7 +51,8 @@ def evaluated(run, gains):
         for update, gain in gains.items()
     ]
     write_jsonl(run.folder / "ppo" / "rollouts.jsonl", rows)
-    write_jsonl(run.folder / "ppo" / "evaluation.jsonl", [{}])
+    label = {"tags": {"row": 0}, "evaluate": {"max_steps": 3}}
+    write_jsonl(run.folder / "ppo" / "evaluation.jsonl", [{"label": json.dumps(label)}])
 
 
 def job(run, monkeypatch, valid, then=lambda: None):

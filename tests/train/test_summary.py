@@ -1,5 +1,6 @@
 """mlagent_train.summary and charts on run folders as the stages leave them."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -101,9 +102,11 @@ def test_evaluations_between_updates_are_a_curve(run):
     write_json(run / "evaluate" / "before.json", {"splits": {"held-in": stats}, "tasks": {}})
     info = {"valid": True, "gain": 0.0, "relative_gain": 0.2, "outcome": "scored"}
     row = {"purpose": "evaluate", "update": 2, "process": "a", "row": 0, "task": "a"}
-    row |= {"split": "held-in", "reward": 0.5, "info": info}
+    row |= {"split": "held-in", "reward": 0.5, "info": info, "turn": 0}
+    row |= {"terminated": True, "truncated": False}
+    label = {"tags": {"row": 0}, "evaluate": {"max_steps": 3}}
     write_jsonl(run / "ppo" / "rollouts.jsonl", [row])
-    write_jsonl(run / "ppo" / "evaluation.jsonl", [{}])
+    write_jsonl(run / "ppo" / "evaluation.jsonl", [{"label": json.dumps(label)}])
     assert "Relative gain of whole episodes, by split" in page(run)
 
 
