@@ -1,8 +1,8 @@
-"""OpenRLHF's PPO checkpoints: made consistent after a kill, and what it exports beside them.
+"""OpenRLHF's checkpoints: made consistent after a kill, and what it exports beside them.
 
-Actor and critic are saved one after the other; a process killed in between leaves a pair
-of different steps, a half-written folder, or a ``latest`` file that names one. OpenRLHF
-would resume from it, or fail.
+In PPO actor and critic are saved one after the other; a process killed in between leaves a
+pair of different steps, a half-written folder, or a ``latest`` file that names one. OpenRLHF
+would resume from it, or fail, or count it as one of those it keeps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _EXPORT = re.compile(r"(best_)?global_step(\d+)_hf")
 _COMPLETE = "metric.json"
 
 
-def repair_checkpoints(folder: Path, roles: Sequence[str]) -> int:
+def repair_checkpoints(folder: Path, roles: Sequence[str] = ("",)) -> int:
     """Leave only checkpoints that every role has completely.
 
     Parameters
@@ -30,12 +30,13 @@ def repair_checkpoints(folder: Path, roles: Sequence[str]) -> int:
     folder
         OpenRLHF's ``ckpt.path``.
     roles
-        Names of the folders below it, one for each model that is trained.
+        Names of the folders below it, one for each model that PPO trains; SFT has its
+        checkpoints in `folder` itself.
 
     Returns
     -------
     int
-        Update to resume from; 0: there is nothing to resume, and nothing is left.
+        Update to resume from; 0: there is nothing to resume, and nothing is left of `folder`.
     """
     steps = set.intersection(*(_complete(folder / role) for role in roles))
     if not steps:

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from mlagent_train.chat import prompt_text, reply_end, token_count
+from mlagent_train.checkpoints import repair_checkpoints
 from mlagent_train.cli import (
     ConfigOption,
     DryRunOption,
@@ -73,12 +74,14 @@ def sft(run: Run, console: Console) -> None:
         last, loss = latest(read_scalars(events), _LOSS)
         return last, f"loss {loss:.3f}" if last else ""
 
+    checkpoints = run.folder / "sft" / "checkpoints"
+    if done := repair_checkpoints(checkpoints):
+        console.print(f"  resuming after update {done}")
     with counting(console, "updates", updates, progress) as watch:
         job = make_job(run, SFT_COMMAND, sft_argv(run), with_pool=False)
         run_job(job, run.folder / "sft", "sft", watch)
     shutil.rmtree(run.sft_model, ignore_errors=True)
     _partial(run).replace(run.sft_model)
-    shutil.rmtree(run.folder / "sft" / "checkpoints", ignore_errors=True)
     last, loss = latest(read_scalars(events), _LOSS)
     write_json(
         summary,
@@ -89,6 +92,7 @@ def sft(run: Run, console: Console) -> None:
             "loss": loss,
         },
     )
+    shutil.rmtree(checkpoints, ignore_errors=True)  # last: without the summary they are needed
 
 
 def sft_argv(run: Run) -> list[str]:

@@ -70,6 +70,19 @@ def test_without_a_critic_the_actor_alone_counts(saved):
     assert repair_checkpoints(root, ("_actor",)) == 2
 
 
+def test_checkpoints_of_sft_lie_in_the_folder_itself(saved, tmp_path):
+    (saved(sft=([200], [400], "global_step400")) / "model").mkdir()
+    assert repair_checkpoints(tmp_path / "_sft") == 200
+    assert (tmp_path / "_sft" / "latest").read_text() == "global_step200"
+    assert steps(tmp_path / "_sft") == ["global_step200"]
+
+
+def test_what_lies_beside_the_checkpoints_of_sft_is_left_alone(saved, tmp_path):
+    (saved(sft=([], [200], None)) / "model").mkdir()
+    assert repair_checkpoints(tmp_path / "_sft") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 @pytest.fixture
 def exported(tmp_path):
     """Lay out exports by name; one whose name ends in ``-`` was cut before its tokenizer."""
