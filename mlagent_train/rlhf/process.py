@@ -6,7 +6,7 @@ import importlib.util
 import os
 
 from mlagent_train.cuda_free import shim
-from mlagent_train.rlhf import figures
+from mlagent_train.rlhf import figures, rotation
 
 __all__ = ["prepare"]
 
@@ -18,3 +18,4 @@ def prepare() -> None:
     elif importlib.util.find_spec("flash_attn") is None:
         shim.stub_flash_attn()  # OpenRLHF imports it unasked
     figures.install()
+    rotation.install()
