@@ -26,7 +26,7 @@ class Checkpoint:
     sampling
         How it generates.
     vllm
-        Whether vLLM does; None: where there is a GPU, or where the job says so.
+        Whether vLLM does; None: as the job says, or outside of one where there is a GPU.
     """
 
     def __init__(self, model: str, sampling: Sampling, *, vllm: bool | None = None):
@@ -81,6 +81,7 @@ class Checkpoint:
         """Return the modules of the engine and of its prompts."""
         use_vllm = self._use_vllm
         if use_vllm is None:
-            use_vllm = gpu_count() > 0 or os.environ.get(ENGINE_VARIABLE) == "vllm"
+            engine = os.environ.get(ENGINE_VARIABLE)  # only jobs without CUDA have it
+            use_vllm = engine == "vllm" if engine else gpu_count() > 0
         free = "mlagent_train.cuda_free.engine"
         return ("vllm", "vllm.inputs") if use_vllm else (free, free)

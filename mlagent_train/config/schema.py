@@ -294,7 +294,7 @@ class Hardware:
     engine_memory_share: Share = 0.9
     """Share of a GPU's memory for an engine."""
     engine: Literal["auto", "vllm", "transformers"] = "auto"
-    """auto: vLLM with a GPU, transformers without."""
+    """auto: vLLM with a GPU, transformers without; transformers is refused with one."""
     attention: str = "sdpa"
     packing: bool = False
     """Train on packed samples; needs flash-attn."""

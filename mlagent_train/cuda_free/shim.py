@@ -2,8 +2,9 @@
 
 OpenRLHF calls CUDA by name in some thirty places and imports flash-attn unasked. `install`
 replaces exactly these places, in this process, before they are imported. It imports
-nothing heavy itself, so that every Ray worker can call it as its set-up hook. On a
-machine with a GPU it does nothing; for an OpenRLHF it does not know it refuses.
+nothing heavy itself, so that every Ray worker can call it as its set-up hook. Whether it
+is called, the job decides by `ENGINE_VARIABLE`: a machine may have GPUs that the run does
+not use. For an OpenRLHF it does not know it refuses.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from typing import Any
 
 from mlagent_train.after_import import after_import
 from mlagent_train.errors import TrainerVersionError
-from mlagent_train.hardware import gpu_count
 
 __all__ = ["ENGINE_VARIABLE", "KNOWN_OPENRLHF", "install", "stub_flash_attn", "stub_module"]
 
@@ -27,7 +27,10 @@ KNOWN_OPENRLHF = "0.11.2"
 """The release every patch below was read against."""
 
 ENGINE_VARIABLE = "MLAGENT_ROLLOUT_ENGINE"
-"""``transformers`` (default) or ``vllm``: the rollout engine that a Ray worker sets up."""
+"""``transformers`` (default) or ``vllm``: the rollout engine that a Ray worker sets up.
+
+Jobs without CUDA have it in their environment, all others have not.
+"""
 
 
 _INSTALLED: list[bool] = []
@@ -41,7 +44,7 @@ def install() -> None:
     TrainerVersionError
         OpenRLHF is missing or not `KNOWN_OPENRLHF`.
     """
-    if gpu_count() > 0 or _INSTALLED:
+    if _INSTALLED:
         return
     _require_known_openrlhf()
     # DeepSpeed otherwise probes for accelerators and may pick one that is only half there;
@@ -103,6 +106,9 @@ def stub_flash_attn() -> None:
 def _patch_torch(torch: Any) -> None:
     # OpenRLHF moves every batch to torch.cuda.current_device().
     torch.cuda.current_device = functools.partial(torch.device, "cpu")
+    # A GPU that is there all the same is not to be found.
+    torch.cuda.is_available = lambda: False
+    torch.cuda.device_count = lambda: 0
     # It brackets its phases with these calls, none of which a CPU needs.
     for name in ("set_device", "synchronize", "empty_cache", "current_stream"):
         setattr(torch.cuda, name, _nothing())

@@ -29,6 +29,7 @@ __all__ = ["die_with_parent", "run_job", "start_ray"]
 
 _PARENT = "MLAGENT_PARENT_PID"
 _PR_SET_PDEATHSIG = 1
+_DEVICES = "CUDA_VISIBLE_DEVICES"
 _STARTS = 3
 
 
@@ -108,7 +109,7 @@ def start_ray(settings: RaySettings, env: Mapping[str, str], hook: str | None = 
     hook
         ``module.function`` that every worker process calls first.
     """
-    from mlagent_train.envs.settings import NAMESPACE, SLOT
+    from mlagent_train.envs.settings import NAMESPACE
 
     # Ray starts idle workers ahead of need: on a small machine they cost more than they save.
     os.environ.update(RAY_prestart_worker_first_driver="0", RAY_enable_worker_prestart="0")
@@ -121,6 +122,23 @@ def start_ray(settings: RaySettings, env: Mapping[str, str], hook: str | None = 
     if settings.address:
         ray.init(address=settings.address, namespace=NAMESPACE, runtime_env=runtime)
         return
+    # Ray takes "" for "no device, ever", and without CUDA its devices are only tickets
+    hidden = os.environ.get(_DEVICES) == ""
+    if hidden:
+        del os.environ[_DEVICES]
+    try:
+        _start_here(settings, runtime)
+    finally:
+        if hidden:
+            os.environ[_DEVICES] = ""
+
+
+def _start_here(settings: RaySettings, runtime: Mapping[str, Any]) -> None:
+    """Start Ray on this machine, again where it was too slow."""
+    import ray
+
+    from mlagent_train.envs.settings import NAMESPACE, SLOT
+
     for attempt in range(1, _STARTS + 1):
         try:
             ray.init(
@@ -131,7 +149,7 @@ def start_ray(settings: RaySettings, env: Mapping[str, str], hook: str | None = 
                 resources={SLOT: settings.env_slots},
                 object_store_memory=settings.object_store_mb * 2**20,
                 include_dashboard=False,
-                runtime_env=runtime,
+                runtime_env=dict(runtime),
                 _temp_dir=str(Path(tempfile.gettempdir()) / f"mlagent-ray-{os.getuid()}"),
             )
             return
@@ -204,7 +222,7 @@ def _main(path: Path) -> None:
     env = worker_environment(job)
     os.environ.update(env)
     if job.cuda_free:
-        os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray takes "" for "no device, ever"
+        os.environ[_DEVICES] = ""  # GPUs that are there all the same are not used
     prepare()
     if job.ray is None:
         _single_process_group()

@@ -105,6 +105,11 @@ def _devices(config: Config, flags: Mapping[str, Value]) -> Iterator[str]:
         if hardware.sleep:
             yield "hardware.sleep needs a GPU."
         return
+    if hardware.engine == "transformers":
+        yield (
+            "hardware.engine 'transformers' is for runs without a GPU: set 'auto' or 'vllm', "
+            "or hardware.device = 'cpu'."
+        )
     if ppo.asynchronous and gpu_count() == 1 and not hardware.ray_address:
         yield "ppo.asynchronous needs separate GPUs to train and to generate; there is one."
     if packs and not flash:

@@ -191,19 +191,6 @@ def test_a_checkpoint_answers(kind, tiny_model, tmp_path, monkeypatch):
     assert 0 < reply.completion_tokens <= 5
 
 
-def test_a_job_without_cuda_uses_no_gpu_that_the_machine_has(tiny_model, monkeypatch):
-    from mlagent_train.agents import checkpoint
-
-    monkeypatch.setattr(checkpoint, "gpu_count", lambda: 1)
-    monkeypatch.setitem(sys.modules, "vllm", None)  # it cannot be imported
-    agent = make_agent(f"hf:{tiny_model}", Sampling(max_new_tokens=3))
-    monkeypatch.setenv("MLAGENT_ROLLOUT_ENGINE", "transformers")
-    assert act(agent, turn()).completion_tokens > 0
-    monkeypatch.delenv("MLAGENT_ROLLOUT_ENGINE")
-    with pytest.raises(ImportError):  # without a job the GPU decides
-        act(make_agent(f"hf:{tiny_model}"), turn())
-
-
 def test_the_policy_of_a_run_is_the_trained_one_or_else_the_warm_start(tmp_path):
     from mlagent_train.agents import trained_model
 

@@ -1,4 +1,6 @@
-"""mlagent_train.jobs.launch: Ray on a machine that is busy with other work."""
+"""mlagent_train.jobs.launch: Ray on a busy machine, and what a job's process finds there."""
+
+import os
 
 import pytest
 
@@ -12,7 +14,7 @@ def starts(monkeypatch):
         asked, left = [], list(errors)
 
         def init(**settings):
-            asked.append(settings)
+            asked.append(settings | {"devices": os.environ.get("CUDA_VISIBLE_DEVICES")})
             if left:
                 raise left.pop(0)
 
@@ -33,6 +35,18 @@ def test_ray_that_was_too_slow_is_started_again(starts, capsys):
     start_ray(RaySettings(cpus=1, env_slots=3), {})
     assert [settings["resources"] for settings in asked] == [{"env_slot": 3}] * 3
     assert "attempt 2 of 3" in capsys.readouterr().out
+
+
+def test_hidden_gpus_are_hidden_from_all_but_ray(starts, monkeypatch):
+    from mlagent_train.jobs.job import RaySettings
+    from mlagent_train.jobs.launch import start_ray
+
+    asked = starts()
+    for devices, shown in (("", None), ("1", "1")):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+        start_ray(RaySettings(cpus=1, gpus=4), {})
+        assert asked[-1]["devices"] == shown
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == devices
 
 
 def test_what_a_slow_start_has_left_is_ended_before_the_next(monkeypatch):
@@ -76,6 +90,30 @@ def test_a_cluster_with_too_few_gpus_is_refused_before_it_is_waited_for(monkeypa
     require_gpus(24)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 64.0})
     require_gpus(0)  # no GPU is needed, none is there
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch, python_path):
+    """Run a program as a job's command; return its log."""
+    from mlagent_train.jobs.job import Job
+    from mlagent_train.jobs.launch import run_job
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([python_path, str(tmp_path)]))
+
+    def run(code, **settings):
+        (tmp_path / "a_command.py").write_text(code)
+        values = {"argv": (), "cuda_free": True, "engine": "transformers", **settings}
+        run_job(Job("a_command", **values), tmp_path, "stage")
+        return (tmp_path / "stage.log").read_text()
+
+    return run
+
+
+def test_a_job_without_cuda_sees_no_gpu(job, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    show = "import os; print('devices', repr(os.environ['CUDA_VISIBLE_DEVICES']))"
+    assert "devices ''" in job(show)
+    assert "devices '0'" in job(show, cuda_free=False)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ def test_on_a_cpu(overrides, message):
     [
         (["hardware.packing=true"], "run on flash-attn only"),
         (["hardware.max_tokens_per_gpu=4096"], "run on flash-attn only"),
+        (["hardware.engine=transformers"], "'transformers' is for runs without a GPU"),
         (["hardware.sleep=false", "hardware.engine_memory_share=0.9"], "leaves no room"),
         (["hardware.engines=2"], r"GPUs for engines \(2\) as for training \(1\)"),
     ],

@@ -67,13 +67,16 @@ def test_another_openrlhf_is_refused(python):
     assert "pip install --no-deps openrlhf==" in err
 
 
-def test_nothing_is_changed_where_there_is_a_gpu(python):
+def test_a_gpu_that_the_run_does_not_use_changes_nothing(python):
     code, out, err = python(
-        "import sys; import mlagent_train.cuda_free.shim as shim; before = list(sys.meta_path);"
-        "shim.gpu_count = lambda: 1; shim.install();"
-        "print(sys.meta_path == before and 'flash_attn' not in sys.modules)"
+        "import sys, torch; from mlagent_train import hardware; hardware.gpu_count = lambda: 1;"
+        "torch.cuda.is_available = lambda: True; torch.cuda.device_count = lambda: 1;"
+        "from mlagent_train.cuda_free import shim; shim.install(); import vllm, flash_attn;"
+        "print(vllm.AsyncLLMEngine.__module__, torch.cuda.current_device(),"
+        "torch.cuda.is_available(), torch.cuda.device_count())"
     )
-    assert (code, out.strip()) == (0, "True"), err
+    assert code == 0, err
+    assert out.split() == ["mlagent_train.cuda_free.engine", "cpu", "False", "0"]
 
 
 def test_flash_attention_stubs_refuse_to_be_called(python):
