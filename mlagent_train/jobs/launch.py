@@ -50,11 +50,13 @@ def run_job(job: Job, folder: Path, name: str, watch: Callable[[], None] = lambd
     Raises
     ------
     StageError
-        The child ended with another status than 0; its last lines are in the message.
+        The child ended with another status than 0; its last lines are in the message, none
+        of an earlier attempt.
     """
     path, log = folder / f"{name}.job.json", folder / f"{name}.log"
     job.save(path)
-    with log.open("a", encoding="utf-8") as output:
+    with log.open("ab") as output:
+        written_before = output.tell()
         child = subprocess.Popen(
             [sys.executable, "-m", "mlagent_train.jobs.launch", str(path)],
             stdin=subprocess.DEVNULL,
@@ -79,7 +81,9 @@ def run_job(job: Job, folder: Path, name: str, watch: Callable[[], None] = lambd
                     child.wait()
     watch()
     if child.returncode != 0:
-        lines = last_words(log.read_text(encoding="utf-8", errors="replace"))
+        with log.open("rb") as words:
+            words.seek(written_before)
+            lines = last_words(words.read().decode(errors="replace"))
         said = "\n".join(f"    {line}" for line in lines)
         raise StageError(
             f"{job.command} ended with status {child.returncode}. What was finished is kept: run "

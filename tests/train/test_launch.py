@@ -116,6 +116,17 @@ def test_a_job_without_cuda_sees_no_gpu(job, monkeypatch):
     assert "devices '0'" in job(show, cuda_free=False)
 
 
+def test_a_failure_is_explained_by_its_own_words_and_not_by_an_earlier_attempts(job):
+    from mlagent_train.errors import StageError
+
+    with pytest.raises(StageError, match="ValueError: the first reason"):
+        job("raise ValueError('the first reason')")
+    with pytest.raises(StageError, match="status 3") as second:
+        job("import sys; print('the second reason'); sys.exit(3)")
+    assert "the second reason" in str(second.value)
+    assert "the first reason" not in str(second.value)
+
+
 @pytest.mark.parametrize(
     ("errors", "attempts"), [([SLOW] * 3, 3), (["No space left on the device"], 1)]
 )
