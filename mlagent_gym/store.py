@@ -8,9 +8,11 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 import time
-from collections.abc import Container, Iterable, Iterator
+import weakref
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
 from mlagent_gym.errors import BlobCorruptError, BlobMissingError, DiskFullError, StoreError
@@ -19,6 +21,7 @@ __all__ = ["Staging", "Store", "digest_of"]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _UNFINISHED = ".new-"
+_NOTED_EVERY_S = 3600.0
 
 
 def digest_of(content: bytes) -> str:
@@ -74,6 +77,7 @@ class Store:
         path = self._path(digest)
         try:
             content = path.read_bytes()
+            _note_use(path)
         except FileNotFoundError:
             raise BlobMissingError(
                 f"{self.root} has no blob {digest}. A state is only whole with the store it was "
@@ -85,6 +89,29 @@ class Store:
                 "Delete the file and restore it from a copy of the store."
             )
         return content
+
+    def take_over(self, digest: str, other: Store) -> None:
+        """Move a blob here out of another store, by its name alone where a disk is shared.
+
+        Raises
+        ------
+        BlobMissingError, BlobCorruptError
+            The other store does not have it, or has it damaged.
+        DiskFullError
+            There is no room for it.
+        """
+        source, path = other._path(digest), self._path(digest)
+        with self._locked(fcntl.LOCK_SH):
+            if not _renewed(path, source.stat().st_size if source.is_file() else None):
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    os.utime(source)
+                    source.replace(path)
+                except OSError:
+                    self._write(path, other.get(digest))
+                else:
+                    self._unsynced.append(path)
+        source.unlink(missing_ok=True)
 
     def renew(self, digest: str) -> None:
         """Mark a blob as needed now, as if it had just been put.
@@ -101,8 +128,9 @@ class Store:
     def collect(self, needed: Container[str], *, older_than_s: float, dry_run: bool = False) -> int:
         """Delete blobs that nothing needs, and return how many bytes that frees.
 
-        Safe while others write: what was put or renewed within `older_than_s` stays, so
-        that must be longer than a writer may take from its first blob to its saved state.
+        Safe while others write: what was put, renewed or read within `older_than_s` stays
+        (a reading may count as up to an hour earlier), so that must be longer than a writer
+        may take from its first blob to its saved state.
 
         Parameters
         ----------
@@ -190,36 +218,48 @@ class Store:
 
 
 class Staging:
-    """Blobs on their way into a store: small ones stay in memory until they are wanted there.
+    """Blobs on their way into a store, kept elsewhere until they are wanted there.
 
-    Most states of step-wise training are never continued; their contents need not
-    touch the disk.
+    Most states of step-wise training are never continued; their contents need not go
+    where they stay. Small ones wait in memory, large ones in a temporary folder.
 
     Parameters
     ----------
     store
         Where blobs go.
     inline_bytes
-        Larger blobs go there at once.
+        Larger blobs wait on the disk.
     """
 
     def __init__(self, store: Store, inline_bytes: int = 2**16):
         self._store = store
         self._inline_bytes = inline_bytes
-        self._staged: dict[str, bytes] = {}
+        self._small: dict[str, bytes] = {}
+        self._large: Store | None = None
+        self._delete_large: Callable[[], object] | None = None
 
     def put(self, content: bytes) -> str:
-        """Keep `content` and return its digest."""
+        """Keep `content` and return its digest.
+
+        Raises
+        ------
+        DiskFullError
+            There is no room for it.
+        """
         if len(content) > self._inline_bytes:
-            return self._store.put(content)
+            return self._put_large(content)
         digest = digest_of(content)
-        self._staged[digest] = content
+        self._small[digest] = content
         return digest
 
     def get(self, digest: str) -> bytes:
         """Return the content with this digest, staged or stored; raises what `Store.get` does."""
-        staged = self._staged.get(digest)
-        return self._store.get(digest) if staged is None else staged
+        content = self._small.get(digest)
+        if content is not None:
+            return content
+        if self._large is not None and digest in self._large:
+            return self._large.get(digest)
+        return self._store.get(digest)
 
     def commit(self, digests: Iterable[str]) -> None:
         """Bring these blobs into the store, and wait until they are on the disk.
@@ -230,15 +270,33 @@ class Staging:
             One is neither staged nor stored any more.
         """
         for digest in digests:
-            if digest in self._staged:
-                self._store.put(self._staged[digest])
+            if digest in self._small:
+                self._store.put(self._small[digest])
+            elif self._large is not None and digest in self._large:
+                self._store.take_over(digest, self._large)
             else:
                 self._store.renew(digest)
         self._store.sync()
 
     def clear(self) -> None:
         """Forget what was staged."""
-        self._staged.clear()
+        self._small.clear()
+        self._large = None
+        if self._delete_large is not None:
+            self._delete_large()
+
+    def _put_large(self, content: bytes) -> str:
+        if self._large is None:
+            folder = tempfile.mkdtemp(prefix="mlagent-staged-")
+            self._large = Store(folder)
+            self._delete_large = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        try:
+            return self._large.put(content)
+        except DiskFullError as error:
+            raise DiskFullError(
+                f"There is no room left for a step's files in {self._large.root}. Free some, or "
+                "set TMPDIR to a folder on another disk."
+            ) from error
 
 
 def _renewed(path: Path, size: int | None = None) -> bool:
@@ -251,3 +309,10 @@ def _renewed(path: Path, size: int | None = None) -> bool:
         return size is None or path.stat().st_size == size
     except OSError:  # it is not there, or is another user's: it is written again
         return False
+
+
+def _note_use(path: Path) -> None:
+    """Make a blob young again that is being read, but not at every reading."""
+    with contextlib.suppress(OSError):  # it is another user's
+        if time.time() - path.stat().st_mtime > _NOTED_EVERY_S:
+            os.utime(path)

@@ -1,9 +1,12 @@
 """The store gives back exactly what was put in, or says that it cannot."""
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -84,16 +87,101 @@ def test_staged_blobs_reach_the_store_only_when_committed(tmp_path):
     store = Store(tmp_path / "store")
     staging = Staging(store, inline_bytes=10)
     small, other, large = staging.put(b"small"), staging.put(b"other"), staging.put(b"l" * 11)
-    assert small not in store
-    assert large in store
+    forgotten = staging.put(b"f" * 11)
+    assert not store.root.exists()
     assert staging.get(small) == b"small"
-    staging.commit([small])
+    assert staging.get(large) == b"l" * 11
+    staging.commit([small, large])
     assert store.get(small) == b"small"
+    assert store.get(large) == staging.get(large) == b"l" * 11
     assert other not in store
+    assert forgotten not in store
     staging.clear()
     assert staging.get(small) == b"small"
+    for gone in (other, forgotten):
+        with pytest.raises(BlobMissingError):
+            staging.get(gone)
+    assert staging.get(staging.put(b"again, large")) == b"again, large"
+
+
+@pytest.fixture
+def waiting(tmp_path, monkeypatch):
+    """Return the folder below which large contents wait."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_what_was_staged_leaves_nothing_behind(waiting):
+    staging = Staging(Store(waiting / "store"), inline_bytes=10)
+    for content in (b"a" * 11, b"b" * 11):
+        staging.put(content)
+        assert len(list(waiting.glob("mlagent-staged-*/??/*"))) == 1
+        staging.clear()
+        assert list(waiting.iterdir()) == []
+    staging.put(b"c" * 11)
+    del staging
+    assert list(waiting.iterdir()) == []
+
+
+def test_a_large_blob_is_whole_and_young_in_the_store_it_is_moved_to(tmp_path):
+    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
+    moved, torn, known = (there.put(content) for content in (b"moved", b"torn", b"known"))
+    age(there)
+    here.put(b"known")
+    path = here.root / torn[:2] / torn[2:]
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"to")
+    for digest in (moved, torn, known):
+        here.take_over(digest, there)
+        assert digest not in there
+    here.collect((), older_than_s=3600)
+    assert {here.get(digest) for digest in here} == {b"moved", b"torn", b"known"}
     with pytest.raises(BlobMissingError):
-        staging.get(other)
+        here.take_over("0" * 64, there)
+
+
+def test_a_blob_of_another_disk_is_copied(tmp_path, monkeypatch):
+    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
+    digest = there.put(b"moved")
+    rename = Path.replace
+
+    def within_a_disk(self, target):
+        if self.is_relative_to(there.root):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", within_a_disk)
+    here.take_over(digest, there)
+    here.sync()
+    assert here.get(digest) == b"moved"
+    assert digest not in there
+
+
+operations = st.lists(
+    st.tuples(st.sampled_from(["put", "commit", "clear"]), st.binary(min_size=1, max_size=20))
+)
+
+
+@given(operations)
+def test_staging_gives_back_what_was_put_or_committed_since(tmp_path_factory, steps):
+    store = Store(tmp_path_factory.mktemp("store") / "store")
+    staging = Staging(store, inline_bytes=10)
+    staged, committed = {}, {}
+    for step, content in steps:
+        digest = digest_of(content)
+        if step == "put":
+            assert staging.put(content) == digest
+            staged[digest] = content
+        elif step == "clear":
+            staging.clear()
+            staged.clear()
+        elif digest in staged:
+            staging.commit([digest])
+            committed[digest] = content
+        assert set(store) == set(committed)
+        for one, expected in {**staged, **committed}.items():
+            assert staging.get(one) == expected
+    staging.clear()
 
 
 def age(store, hours=48.0):
@@ -113,6 +201,20 @@ def test_collecting_keeps_what_is_needed_and_what_is_young(tmp_path):
     assert store.collect({needed}, older_than_s=3600) == 6
     assert set(store) == {needed, young, torn}
     assert store.collect((), older_than_s=1e6) == 0
+
+
+def test_what_is_read_is_young_again(tmp_path):
+    store = Store(tmp_path)
+    read, young, gone = store.put(b"read"), store.put(b"young"), store.put(b"gone")
+    age(store)
+    os.utime(tmp_path / young[:2] / young[2:], (time.time() - 600,) * 2)
+    before = (tmp_path / young[:2] / young[2:]).stat().st_mtime
+    assert [store.get(digest) for digest in (read, young)] == [b"read", b"young"]
+    assert (tmp_path / young[:2] / young[2:]).stat().st_mtime == before  # it is young enough
+    store.collect((), older_than_s=86400)
+    assert set(store) == {read, young}
+    with pytest.raises(BlobMissingError):
+        store.get(gone)
 
 
 def test_a_state_that_goes_on_keeps_its_blobs(tmp_path):
