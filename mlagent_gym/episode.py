@@ -13,7 +13,7 @@ from mlagent_gym.errors import StateMismatchError
 from mlagent_gym.executor import Run, RunStatus
 from mlagent_gym.judging import Verdict
 from mlagent_gym.rewards import Outcome
-from mlagent_gym.state import State
+from mlagent_gym.state import State, Version
 from mlagent_gym.steps import Effect, is_corner_case
 
 __all__ = [
@@ -152,19 +152,20 @@ def advance(
     higher_is_better
         Direction of the metric.
     """
-    undo = dict(state.undo)
-    score = state.score if verdict is None or verdict.score is None else verdict.score
+    graded = None if verdict is None else verdict.score
+    score = state.score if graded is None else graded
+    undo, order = dict(state.undo), list(_order(state))
     if effect.edited is not None:
         undo[effect.edited] = (*undo.get(effect.edited, ()), (before, state.score))
+        order.append((effect.edited, graded is not None))
     if effect.undone is not None:
-        *older, (_, score) = undo.pop(effect.undone)  # the score comes back with the script
-        if older:
-            undo[effect.undone] = tuple(older)
+        score = _take_back(effect.undone, undo, order, score)
     return replace(
         state,
         files=files,
         history=(*state.history, exchange),
         undo=undo,
+        undo_order=tuple(order) if len(undo) > 1 else (),
         score=score,
         best_score=_better(state.best_score, score, higher_is_better),
         step=state.step + 1,
@@ -180,6 +181,40 @@ def truncated_by(state: State, max_steps: int, max_seconds: float) -> str:
     if state.step >= max_steps:
         return "steps"
     return "seconds" if state.elapsed_s >= max_seconds else ""
+
+
+def _order(state: State) -> tuple[tuple[str, bool], ...]:
+    """Return the edits that can be undone, oldest first, as far as is known."""
+    order = tuple((path, True) for path, versions in state.undo.items() for _ in versions)
+    known = sorted(path for path, _ in state.undo_order) == sorted(path for path, _ in order)
+    return state.undo_order if known else order
+
+
+def _take_back(
+    path: str,
+    undo: dict[str, tuple[Version, ...]],
+    order: list[tuple[str, bool]],
+    score: float | None,
+) -> float | None:
+    """Take the last edit of a script out of `undo` and `order`, and return the score then.
+
+    It is that from before the edit, unless a later edit was graded: that one's stays. The
+    score from before is then what undoing the later edit brings back.
+    """
+    *older, (_, came_back) = undo.pop(path)
+    if older:
+        undo[path] = tuple(older)
+    paths = [edited for edited, _ in order]
+    at = len(paths) - 1 - paths[::-1].index(path)
+    del order[at], paths[at]
+    for place, (later, graded) in enumerate(order[at:], start=at):
+        versions = list(undo[later])
+        nth = paths[:place].count(later)
+        versions[nth] = (versions[nth][0], came_back)
+        undo[later] = tuple(versions)
+        if graded:
+            return score
+    return came_back
 
 
 def _better(a: float | None, b: float | None, higher_is_better: bool) -> float | None:

@@ -78,6 +78,9 @@ class State:
     """Digests of the exchanges so far, oldest first."""
     undo: Mapping[str, tuple[Version, ...]] = field(default_factory=dict)
     """Earlier versions of edited scripts, by path, oldest first."""
+    undo_order: tuple[tuple[str, bool], ...] = ()
+    """The edits after these versions, oldest first, as the script's path and whether its run
+    was graded; empty if all are of one script."""
     score: float | None = None
     """Score of the last graded submission, in the metric's unit."""
     best_score: float | None = None
@@ -103,6 +106,8 @@ class State:
     def to_json(self) -> str:
         """Return the state as JSON, the same text for equal states."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        if not self.undo_order:  # as before there was one: the same states keep their ids
+            del values["undo_order"]
         return json.dumps(values, sort_keys=True, separators=(",", ":"), default=dict)
 
     @classmethod

@@ -2,7 +2,9 @@
 
 import functools
 import json
+import os
 import pickle
+import tempfile
 import time
 from dataclasses import replace
 
@@ -120,6 +122,38 @@ def test_undo_brings_back_script_and_score(make_env):
     assert not env.step(UNDO)[4]["valid"]
 
 
+def undo(script):
+    return render("Undo Edit Script", {"script_name": script})
+
+
+def save(script, value):
+    return edit(f"QUALITY = {value}\n", script)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_undo_brings_back_the_score_only_of_the_last_edit(make_env, resumed):
+    env = make_env()
+    start = env.reset(seed=0)[1]["score"]
+    scores = {}
+    for value, script in ((0.6, "a.py"), (0.7, "b.py"), (0.9, "a.py")):
+        scores[value] = env.step(save(script, value))[4]["score"]
+    if resumed:
+        env.reset(options={"state": json.loads(env.unwrapped.state().to_json())})
+    assert env.step(undo("b.py"))[4]["score"] == scores[0.9]
+    assert env.step(undo("a.py"))[4]["score"] == scores[0.6]
+    assert env.step(undo("a.py"))[4]["score"] == start
+
+
+def test_undoing_another_script_leaves_no_gain_to_be_had_for_nothing(make_env):
+    env = make_env()
+    env.reset(seed=0)
+    env.step(save("a.py", 0.6))
+    score = env.step(save("b.py", 0.7))[4]["score"]
+    assert env.step(undo("a.py"))[4]["score"] == score
+    _, reward, _, _, info = env.step(save("b.py", 0.7))
+    assert (reward, info["gain"]) == (pytest.approx(0.5), 0.0)
+
+
 def test_undo_removes_a_script_that_was_new(make_env):
     env = make_env()
     env.reset(seed=0)
@@ -203,6 +237,29 @@ def test_what_a_state_needs_is_in_the_store_only_when_asked_for(make_env, tmp_pa
     path.write_bytes(b"damaged")
     with pytest.raises(BlobCorruptError):
         make_env().reset(options={"state": state})
+
+
+def test_large_files_of_steps_that_are_not_saved_leave_nothing_behind(
+    make_env, tmp_path, monkeypatch
+):
+    def train(script, workspace, data):
+        (workspace / "model.bin").write_bytes(os.urandom(2**17))
+        return quality_run(script, workspace, data)
+
+    (tmp_path / "temp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
+    env = make_env(executor=FakeExecutor(train), step_wise=True)
+    for _ in range(3):
+        env.reset(seed=0)
+        env.step(RUN)
+        assert len(list(tmp_path.glob("temp/mlagent-staged-*/??/*"))) == 1
+    assert not (tmp_path / "store").exists()
+    state = env.unwrapped.state()
+    env.close()
+    assert list((tmp_path / "temp").iterdir()) == []
+    other = make_env()
+    other.reset(options={"state": state})
+    assert other.unwrapped.state() == state
 
 
 def test_states_of_other_data_are_refused(make_env):

@@ -24,6 +24,7 @@ states = st.builds(
     undo=st.dictionaries(
         st.text(max_size=5), st.lists(st.tuples(st.none() | digests, scores), max_size=3).map(tuple)
     ),
+    undo_order=st.lists(st.tuples(st.text(max_size=5), st.booleans()), max_size=3).map(tuple),
     score=scores,
     best_score=scores,
     step=st.integers(0, 15),
@@ -77,6 +78,14 @@ def test_what_is_not_a_state_says_so(text, message):
 def test_a_newer_state_asks_for_an_upgrade():
     with pytest.raises(StateVersionError, match="Upgrade"):
         State.from_json(json.dumps({"schema": SCHEMA + 1}))
+
+
+def test_states_that_say_no_order_of_edits_keep_their_ids():
+    """So that states saved before there was one are the same states."""
+    state = State("t", "real", "f", 0, {}, undo={"a.py": ((None, 0.5),)})
+    assert "undo_order" not in json.loads(state.to_json())
+    assert state.id.startswith("9ddf5afc664606fa")
+    assert State.from_json(state.to_json()).undo_order == ()
 
 
 def test_an_unknown_key_is_refused():
