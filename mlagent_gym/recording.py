@@ -31,6 +31,8 @@ _LOCAL = frozenset({"executor", "store", "start_states", "render_mode", "prompt_
 """Arguments that say where and with what an environment runs, not what it does."""
 
 _MAX_DIFFED_BYTES = 2**18
+_MAX_DIFFS = 20
+"""Of one step; further files are only named."""
 
 
 class RecordEpisode(gym.Wrapper[str, str, str, str], gym.utils.RecordConstructorArgs):
@@ -64,7 +66,10 @@ class RecordEpisode(gym.Wrapper[str, str, str, str], gym.utils.RecordConstructor
             )
         self._inner = inner
         self._inner.keep_submissions = True
-        self._made_from = {"id": inner.spec.id, "kwargs": _portable(inner, inner.spec.kwargs)}
+        kwargs = _portable(inner, inner.spec.kwargs)
+        self._made_from: dict[str, Any] = {"id": inner.spec.id, "kwargs": kwargs}
+        if inner.spec.kwargs.get("prompt_count", len) is not len:
+            self._made_from["own_prompt_count"] = True
         self._shown: tuple[State, str, Any] | None = None
         self.episode = ""
         """Name of the episode that is being recorded."""
@@ -81,11 +86,21 @@ class RecordEpisode(gym.Wrapper[str, str, str, str], gym.utils.RecordConstructor
         return observation, info
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Carry out a step and record it."""
+        """Carry out a step and record it.
+
+        Raises
+        ------
+        RecordError, StoreError, DiskFullError
+            The step was carried out but not recorded: go on after a `reset`, or with
+            `resume` from the last step that was.
+        """
         if self._shown is None:
-            raise gym.error.ResetNeeded("Call reset() before step().")
+            raise gym.error.ResetNeeded(
+                "Call reset() before step(), and after a step that could not be recorded."
+            )
         before, prompt, messages = self._shown
         observation, reward, terminated, truncated, info = super().step(action)
+        self._shown = None  # until this step is recorded, no other can follow it
         after = self._inner.state()
         self.record = Record(
             episode=self.episode,
@@ -163,7 +178,8 @@ def resume(
     path
         The recording; further steps are appended to it.
     **kwargs
-        As for `make_recorded`; the ``store`` must be the one the episode was recorded with.
+        As for `make_recorded`; the ``store`` must be the one the episode was recorded with,
+        and so must ``prompt_count``, if there was one.
 
     Returns
     -------
@@ -180,6 +196,11 @@ def resume(
     record = last_record(path)
     if record.terminated or record.truncated:
         raise RecordError(f"The last episode of {path} has ended; start a new one.")
+    if record.env.get("own_prompt_count") and "prompt_count" not in kwargs:
+        raise RecordError(
+            f"The prompts of {path} were measured by a function of its own, which cannot be "
+            "recorded: pass the same prompt_count, so that they stay as long as they were."
+        )
     env = make_recorded(record, path, **kwargs)
     observation, info = env.reset(options={"state": record.next_state})
     assert isinstance(env, RecordEpisode)
@@ -226,14 +247,16 @@ def _diff(before: State, after: State, store: Store) -> str:
 
 
 def _diffs(before: State, after: State, store: Store) -> Iterator[str]:
+    diffs = 0
     for path in sorted({*before.files, *after.files}):
         old, new = before.files.get(path), after.files.get(path)
         if old == new:
             continue
-        texts = _text(old, store), _text(new, store)
+        texts = (None, None) if diffs == _MAX_DIFFS else (_text(old, store), _text(new, store))
         if texts[0] is None or texts[1] is None:
             yield f"{path} changed"
         else:
+            diffs += 1
             yield unified_diff(texts[0], texts[1], path)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from mlagent_gym import FakeExecutor, RewardConfig
 from mlagent_gym.actions import render
-from mlagent_gym.errors import ConfigError, RecordError
+from mlagent_gym.errors import ConfigError, RecordError, SandboxError
 from mlagent_gym.recording import RecordEpisode, last_record, resume
 from mlagent_gym.records import append_record, read_records
 from mlagent_gym.replay import replay
@@ -126,6 +126,79 @@ def test_an_episode_goes_on_under_its_name(make_env, path, tmp_path):
     with pytest.raises(RecordError, match="no whole record"):
         path.write_text('{"torn')
         resume(path)
+
+
+def test_a_step_that_could_not_be_recorded_cannot_be_followed(make_env, path, tmp_path):
+    env = RecordEpisode(make_env(), path)
+    env.reset(seed=0)
+    env.step(quality(0.5))
+    kept = path.rename(tmp_path / "kept.jsonl")
+    path.mkdir()
+    with pytest.raises(RecordError, match="cannot be written"):
+        env.step(quality(0.6))
+    path.rmdir()
+    kept.rename(path)
+    with pytest.raises(gym.error.ResetNeeded, match="could not be recorded"):
+        env.step(quality(0.7))
+    assert len(list(read_records(path))) == 1
+    again, _, info = resume(
+        path, executor=FakeExecutor(quality_run), store=env.unwrapped.store.root
+    )
+    assert info["step"] == 1
+    again.step(quality(0.7))
+    env.reset(seed=0)
+    env.step(quality(0.8))
+    one, two, three = read_records(path)
+    assert two.state == one.next_state
+    assert three.state.step == 0
+    again.close()
+
+
+def test_a_step_that_the_machine_failed_is_tried_again(make_env, path):
+    faults = [SandboxError("The machine failed. Try again.")]
+
+    def run(*asked):
+        if faults:
+            raise faults.pop()
+        return quality_run(*asked)
+
+    env = RecordEpisode(make_env(executor=FakeExecutor(run)), path)
+    env.reset(seed=0)
+    with pytest.raises(SandboxError):
+        env.step(quality(0.6))
+    env.step(quality(0.6))
+    assert [record.next_state.step for record in read_records(path)] == [1]
+
+
+def words(text):
+    return len(text.split())
+
+
+def test_going_on_asks_for_a_prompt_count_that_is_not_recorded(make_env, path):
+    env = RecordEpisode(make_env(prompt_budget=900, prompt_count=words), path)
+    env.reset(seed=0)
+    shown = env.step(quality(0.6))[0]
+    kwargs = {"executor": FakeExecutor(quality_run), "store": env.unwrapped.store.root}
+    with pytest.raises(RecordError, match="pass the same prompt_count"):
+        resume(path, **kwargs)
+    again, observation, _ = resume(path, prompt_count=words, **kwargs)
+    assert observation == shown
+    again.close()
+
+
+def test_many_changed_files_are_named_and_not_compared(make_env, path):
+    def run(script, workspace, data):
+        for number in range(30):
+            (workspace / f"log{number:02}.txt").write_text(f"{number}\n")
+        return quality_run(script, workspace, data)
+
+    env = RecordEpisode(make_env(executor=FakeExecutor(run)), path)
+    env.reset(seed=0)
+    env.step(RUN)
+    diff = last_record(path).diff
+    assert "+19" in diff
+    assert "+20" not in diff
+    assert diff.endswith("log29.txt changed")
 
 
 def test_only_our_own_environments_can_be_recorded(make_env, path):
