@@ -83,7 +83,7 @@ def run_episodes(run: Run, plan: EpisodePlan, name: str, console: Console) -> No
     BudgetError
         The plan's limits are reached.
     StageError
-        Some are missing after several rounds, because of machine faults.
+        Some are missing after several rounds, because of machine faults or the endpoint.
     """
     folder = Path(plan.folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,6 +100,7 @@ def run_episodes(run: Run, plan: EpisodePlan, name: str, console: Console) -> No
     ) as watch:
         for _ in range(_ROUNDS):
             if missing() and not plan.stopped.exists():
+                plan.unanswered.unlink(missing_ok=True)  # only the last round's counts
                 job = make_job(run, _EPISODES_JOB, [str(plan_file)])
                 if not plan.cache:
                     job = dataclasses.replace(job, pool={**(job.pool or {}), "cache": False})
@@ -110,10 +111,17 @@ def run_episodes(run: Run, plan: EpisodePlan, name: str, console: Console) -> No
             f"{read_json(plan.stopped)['reason']}, {len(wanted) - left} of {len(wanted)} episodes "
             "are finished. What there is, is kept: run the same command with a higher limit."
         )
+    log = f"{folder.parent / folder.name}.log"
+    if left and plan.unanswered.exists():
+        raise StageError(
+            f"{left} of {len(wanted)} episodes are missing after {_ROUNDS} rounds ({log} has all "
+            f"reasons): {read_json(plan.unanswered)['reason']}"
+        )
+    plan.unanswered.unlink(missing_ok=True)
     if left:
         raise StageError(
             f"{left} of {len(wanted)} episodes were lost to machine faults in {_ROUNDS} rounds; "
-            f"{folder.parent / folder.name}.log says which. Run the same command again to go on."
+            f"{log} says which. Run the same command again to go on."
         )
 
 

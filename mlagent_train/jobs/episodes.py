@@ -40,6 +40,7 @@ async def run_plan(plan: EpisodePlan, pool: Any) -> None:
     agent = make_agent(
         plan.policy,
         plan.sampling,
+        at_once=plan.at_once,
         ideas=plan.ideas.edits_of,
         ideas_per_trajectory=plan.ideas_per_trajectory,
     )
@@ -55,6 +56,7 @@ async def run_plan(plan: EpisodePlan, pool: Any) -> None:
             except OutOfBudget as reason:
                 write_json(plan.stopped, {"reason": str(reason)})
             except EndpointError as error:  # this episode goes on in the next round
+                write_json(plan.unanswered, {"reason": str(error)})
                 print(f"{episode.name}: {error}", flush=True)
 
     async with asyncio.TaskGroup() as group:

@@ -50,8 +50,16 @@ class EpisodePlan:
     @property
     def stopped(self) -> Path:
         """Says why episodes are missing although nothing failed."""
+        return self._beside("stopped")
+
+    @property
+    def unanswered(self) -> Path:
+        """Says why the endpoint last gave no answer."""
+        return self._beside("unanswered")
+
+    def _beside(self, what: str) -> Path:
         folder = Path(self.folder)
-        return folder.with_name(f"{folder.name}.stopped.json")
+        return folder.with_name(f"{folder.name}.{what}.json")
 
     def save(self, path: Path) -> None:
         """Write the plan as JSON."""

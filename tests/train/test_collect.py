@@ -127,6 +127,24 @@ def test_a_cost_limit_without_prices_is_refused(run_of, monkeypatch):
     assert stage._plan(run_of(*settings)).limits.dollars == 5
 
 
+@pytest.mark.parametrize("cured", [False, True])
+def test_an_outage_of_the_endpoint_is_not_called_a_fault_of_the_machine(cured, run_of, monkeypatch):
+    run = run_of("collect.expert=openai:some-model")
+    plan, rounds = stage._plan(run), []
+
+    def run_job(job, folder, name, watch):
+        rounds.append(job)
+        if len(rounds) < 3 or not cured:
+            write_json(plan.unanswered, {"reason": "some-model at http://x did not answer: 503."})
+
+    monkeypatch.setattr(stage, "run_job", run_job)
+    with pytest.raises(StageError) as failed:
+        stage.run_episodes(run, plan, "collect", Console(quiet=True))
+    assert len(rounds) == 3
+    assert ("3 of 3 episodes were lost to machine faults" in str(failed.value)) is cured
+    assert ("some-model at http://x did not answer: 503." in str(failed.value)) is not cured
+
+
 def test_a_limit_that_is_reached_says_so_and_may_be_raised_later(run_of, monkeypatch):
     run = run_of("collect.max_tokens=100")
     plan = stage._plan(run)

@@ -11,7 +11,7 @@ import pytest
 
 from mlagent_gym import FakeExecutor, Run, RunStatus, Store, read_records, render
 from mlagent_gym.replay import regrade, replay
-from mlagent_train.agents import Sampling
+from mlagent_train.agents import Reply, Sampling
 from mlagent_train.envs.stepping import Stepper
 from mlagent_train.errors import ConfigError
 from mlagent_train.jobs.budget import SpendingLimits
@@ -157,7 +157,30 @@ def test_an_endpoint_that_fails_ends_one_round_of_one_episode(plan, endpoint, tm
     made = openai(plan, count=2)
     with pytest.raises(Exception, match=f"{TASK}-0"):
         run(made, LocalPool(tmp_path / "store"))  # the other one is done
+    assert "did not answer" in json.loads(made.unanswered.read_text())["reason"]
     assert [len(records) for records in run(made, LocalPool(tmp_path / "store"))] == [2, 1]
+
+
+def test_as_many_questions_are_asked_at_once_as_there_are_episodes_at_once(
+    plan, endpoint, tmp_path, monkeypatch
+):
+    from mlagent_train.agents.endpoint import EndpointAgent
+
+    waiting = []
+
+    async def act(self, turn):
+        async with self._gate:
+            waiting.append(turn)
+            while len(waiting) < 12:  # none is answered before all have been asked
+                await asyncio.sleep(0.01)
+            return Reply(LAST)
+
+    monkeypatch.setattr(EndpointAgent, "act", act)
+    endpoint(LAST)
+    made = openai(plan, count=12, at_once=12)
+    pool = LocalPool(tmp_path / "store")
+    asyncio.run(asyncio.wait_for(run_plan(made, pool), timeout=60))
+    assert len(finished(made)) == 12
 
 
 def test_a_key_that_is_refused_stops_the_job(plan, endpoint, tmp_path):
