@@ -112,7 +112,9 @@ def serve(listening: socket.socket, setting: Setting, groups: Groups | None) -> 
         if waking.fileno() in ready:
             with contextlib.suppress(BlockingIOError):
                 waking.recv(4096)
-        for pid in _ended():
+        for pid, status in _ended():
+            if nursery is not None:
+                nursery.note_end(pid, status)
             if pid in wardens:
                 warden = wardens.pop(pid)
                 warden.control.close()
@@ -263,12 +265,12 @@ def _be_warden(
         os._exit(0)
 
 
-def _ended() -> list[int]:
-    """Collect children that have ended: wardens, interpreters, orphans given to us."""
+def _ended() -> list[tuple[int, int]]:
+    """Collect children that have ended, and how: wardens, interpreters, orphans given to us."""
     ended = []
     with contextlib.suppress(ChildProcessError):
-        while pid := os.waitpid(-1, os.WNOHANG)[0]:
-            ended.append(pid)
+        while (one := os.waitpid(-1, os.WNOHANG))[0]:
+            ended.append(one)
     return ended
 
 

@@ -50,7 +50,7 @@ class ForkedCell:
         self._order = order
         self._before = folders.measure_run(order)
         self._connection = request_fork(zygote, order, uid, (output,), entrance)
-        answer = answer_of(self._connection)
+        answer = answer_of(self._connection, zygote)
         self._main: int = answer["pid"]
         self.inherited_bytes: int = answer["inherited_bytes"]
         self._process = os.pidfd_open(self._main)

@@ -60,6 +60,7 @@ class NamespaceCell:
             _be_init(theirs, ours, root, identity, output, entrance)
         theirs.close()
         self._connection = ours
+        self._zygote = zygote
         self._warm: tuple[socket.socket, socket.socket] | None = None
         self._is_warm = False
         try:
@@ -79,7 +80,7 @@ class NamespaceCell:
             _, (self.changes, self._memory, proc) = self._receive()
             self.proc = Path(f"/proc/self/fd/{proc}")
             if self._warm is not None and order.warm:
-                self._is_warm = self._begin_warm(self._warm[1], order)
+                self._is_warm = self._begin_warm(self._warm[1], str(self._zygote), order)
             if not self._is_warm:
                 wire.send(self._connection, init.COLD)
         except BaseException:
@@ -135,11 +136,11 @@ class NamespaceCell:
             theirs.close()
         return connection, ours
 
-    def _begin_warm(self, copy: socket.socket, order: Order) -> bool:
+    def _begin_warm(self, copy: socket.socket, zygote: str, order: Order) -> bool:
         """Let the copy become the script; False if it must be started cold."""
         try:
             wire.send(copy, vars(order))
-            self.inherited_bytes = answer_of(copy)["inherited_bytes"]
+            self.inherited_bytes = answer_of(copy, zygote)["inherited_bytes"]
         except ShadowedError:
             return False
         return True

@@ -6,10 +6,12 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from . import system, wire
@@ -25,6 +27,13 @@ BOOT = (
     "launch.{entry}()"
 )
 _WAIT_AFTER_DEATH_S = 1.0
+_STILLBORN = 3
+"""After so many deaths in a row before it could fork, runs are told instead of kept waiting."""
+_WAIT_WHEN_STILLBORN_S = 30.0
+_LOOK_EVERY_S = 0.5
+_READY_WITHIN_S = 600.0
+_SAID_CHARS = 1000
+_DO_WITHOUT = "give it more memory, or do without it: choose the executor 'cold'"
 _ASK_THE_DRIVER = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 """Lets libraries count graphics processors at import without starting to use one."""
 
@@ -82,8 +91,15 @@ def request_fork(
     return connection
 
 
-def answer_of(copy: socket.socket) -> dict[str, Any]:
+def answer_of(copy: socket.socket, zygote: str) -> dict[str, Any]:
     """Return what a copy of the interpreter says when it is about to become the script.
+
+    Parameters
+    ----------
+    copy
+        Connection to it, or to where it will come from.
+    zygote
+        Address of the interpreter's socket.
 
     Raises
     ------
@@ -92,6 +108,15 @@ def answer_of(copy: socket.socket) -> dict[str, Any]:
     ShadowedError
         The script must be started cold.
     """
+    deadline_s = time.monotonic() + _READY_WITHIN_S
+    while not select.select([copy], [], [], _LOOK_EVERY_S)[0]:
+        with contextlib.suppress(FileNotFoundError):
+            raise PreparationError(_trouble(zygote).read_text())
+        if time.monotonic() > deadline_s:
+            raise PreparationError(
+                f"the preloaded interpreter was not ready within {_READY_WITHIN_S:g} s; "
+                f"{_DO_WITHOUT}"
+            )
     try:
         answer, _ = wire.receive(copy)
     except ConnectionError as error:
@@ -103,8 +128,16 @@ def answer_of(copy: socket.socket) -> dict[str, Any]:
     return dict(answer)
 
 
+def _trouble(zygote: str) -> Path:
+    """Return the file that says why there is no preloaded interpreter; if it exists, none is."""
+    return Path(f"{zygote}.trouble")
+
+
 class Nursery:
     """One preloaded interpreter behind a socket; connections wait while there is none.
+
+    If it dies again and again before it can fork, killed for its memory, say, a file beside
+    the socket tells those that wait, until one lives.
 
     Parameters
     ----------
@@ -123,7 +156,12 @@ class Nursery:
         self._path = path
         self._serving: socket.socket | None = None
         self._coming: socket.socket | None = None
+        self._coming_pid = 0
+        self._stillborn = 0
+        self._last_end = ""
         self._not_before_s = 0.0
+        self._trouble = _trouble(path)
+        self._trouble.unlink(missing_ok=True)
         self._start()
 
     def look_after(self) -> None:
@@ -134,9 +172,19 @@ class Nursery:
         if self._serving is None and self._coming is None:
             self._start()
 
+    def note_end(self, pid: int, status: int) -> None:
+        """Take note of a child of the broker that has ended."""
+        if pid == self._coming_pid:
+            signalled = os.WIFSIGNALED(status)
+            number = os.WTERMSIG(status) if signalled else os.waitstatus_to_exitcode(status)
+            known = signalled and number in set(signal.Signals)
+            name = signal.Signals(number).name if known else str(number)
+            self._last_end = f"by {name}" if signalled else f"with exit status {name}"
+
     def close(self) -> None:
         """Tell the interpreters to end."""
         self._listening.close()
+        self._trouble.unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)
         for control in (self._serving, self._coming):
@@ -148,18 +196,42 @@ class Nursery:
             message, _ = wire.receive(control)
         except wire.ClosedError:
             control.close()
-            self._not_before_s = time.monotonic() + _WAIT_AFTER_DEATH_S
+            wait_s = _WAIT_AFTER_DEATH_S
             if control is self._serving:
                 self._serving = None
             else:
                 self._coming = None
+                self._stillborn += 1
+                if self._stillborn >= _STILLBORN:
+                    self._tell()
+                    wait_s = _WAIT_WHEN_STILLBORN_S
+            self._not_before_s = time.monotonic() + wait_s
             return
         if message.get("ready"):
+            self._stillborn = 0
+            self._trouble.unlink(missing_ok=True)
             if self._serving is not None:
                 self._serving.close()  # it ends once its scripts have
             self._serving, self._coming = control, None
         elif message.get("worn") and self._coming is None:
             self._start()
+
+    def _tell(self) -> None:
+        """Say why there is no interpreter, to those that wait for one."""
+        if self._serving is not None:
+            return
+        said = ""
+        with contextlib.suppress(OSError):
+            said = Path(self._setting.lock).with_suffix(".log").read_text(errors="replace").strip()
+        text = (
+            f"the preloaded interpreter ended {self._last_end} while it imported "
+            f"{', '.join(self._setting.preload)}, {self._stillborn} times in a row; {_DO_WITHOUT}"
+        )
+        if said:
+            text += f". The end of what it said: {said[-_SAID_CHARS:]}"
+        temporary = self._trouble.with_suffix(".new")
+        temporary.write_text(text)
+        temporary.replace(self._trouble)
 
     def _start(self) -> None:
         if time.monotonic() < self._not_before_s:
@@ -174,7 +246,7 @@ class Nursery:
         package = __name__.partition(".")[0]
         folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         boot = BOOT.format(package=package, entry="zygote")
-        subprocess.Popen(
+        started = subprocess.Popen(
             [setting.python, "-c", boot, folder, json.dumps(options)],
             stdin=subprocess.DEVNULL,
             cwd="/",
@@ -183,4 +255,4 @@ class Nursery:
             preexec_fn=None if os.getuid() == 0 else system.keep_capabilities_over_exec,
         )
         theirs.close()
-        self._coming = ours
+        self._coming, self._coming_pid = ours, started.pid

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,6 +19,8 @@ import pytest
 from mlagent_gym.errors import SandboxError
 from mlagent_gym.executor import Executor, Limits, Run
 from mlagent_gym.sandbox import SandboxExecutor
+from mlagent_gym.sandbox import executor as sandbox_executor
+from mlagent_gym.sandbox.environment import script_environment
 from mlagent_gym.sandbox.levels import best_level
 from mlagent_gym.workspace import Workspace
 
@@ -119,6 +122,33 @@ def test_a_worn_interpreter_is_replaced_without_a_run_failing(
     outputs = {run("print('ok')").output for _ in range(3 * MOST_FORKS)}
     assert outputs == {"ok\n"}
     assert eventually(lambda: not before & serving())  # it ends once its copies have
+
+
+def test_an_interpreter_that_cannot_live_is_told_of_instead_of_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "deadly.py").write_text(
+        "import os, signal, sys\n"
+        "print('about to die', file=sys.stderr, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGILL)\n"
+    )
+
+    def environment(**given: Any) -> dict[str, str]:
+        return script_environment(**given) | {"PYTHONPATH": str(modules)}
+
+    monkeypatch.setattr(sandbox_executor, "script_environment", environment)
+    made = SandboxExecutor(best_level(), warm=True, preload=("deadly",))
+    try:
+        with _workspace() as (work, data):
+            (work / "train.py").write_text("print(1)")
+            for _ in range(4):  # more than there are cores: each gives its own back
+                with pytest.raises(SandboxError, match=r"by SIGILL.*deadly.*'cold'") as caught:
+                    made.run("train.py", work, data, LIMITS)
+                assert "about to die" in str(caught.value)
+    finally:
+        made.close()
 
 
 def test_executors_are_shared_between_threads(run: Callable[[str], Run], mine: Executor) -> None:
