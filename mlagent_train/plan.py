@@ -10,6 +10,7 @@ from mlagent_train.envs.settings import SLOT, AgentSettings, PoolSettings
 from mlagent_train.hardware import cpu_count, gpu_count
 from mlagent_train.jobs.job import Job, RaySettings
 from mlagent_train.memory import trained_state_gb
+from mlagent_train.rlhf.flags import updates_ahead
 from mlagent_train.rlhf.limits import on_gpu
 from mlagent_train.run import Run
 
@@ -78,6 +79,7 @@ def make_job(
             neutral_reward=RewardConfig(config.env.reward).neutral,
             samples_per_update=ppo.states_per_update * ppo.samples_per_state,
             first_update=first_update,
+            updates_ahead=updates_ahead(config),
         ),
     )
     return Job(

@@ -117,7 +117,7 @@ def ppo(run: Run, console: Console) -> None:
         try:
             _run_updates(run, console)
         except CollapseError as error:
-            _keep_best(run)
+            _keep_best(run, console)
             _write_metrics(run)
             kept = (
                 f" The best checkpoint is in {run.best_model}." if run.best_model.exists() else ""
@@ -127,7 +127,7 @@ def ppo(run: Run, console: Console) -> None:
             write_json(stopped, {"message": message})
             raise CollapseError(message) from None
         partial_model(run).replace(run.final_model)
-    _keep_best(run)
+    _keep_best(run, console)
     _write_metrics(run)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
@@ -182,11 +182,12 @@ def _write_metrics(run: Run) -> None:
     write_jsonl(run.folder / "metrics.jsonl", updates)
 
 
-def _keep_best(run: Run) -> None:
+def _keep_best(run: Run, console: Console) -> None:
     """Move the best export out of the checkpoints: that of the highest held-in gain.
 
     Without evaluations there is none to choose by: of a collapsed run the oldest that is
-    left is kept, from before the floors were crossed if saving was frequent enough.
+    left is kept, from before the floors were crossed if saving was frequent enough. Where
+    OpenRLHF named bests, but the record has the evaluation of none, its newest is kept.
     """
     if run.best_model.exists():  # moved before a kill
         return
@@ -196,9 +197,16 @@ def _keep_best(run: Run) -> None:
         for update, result in read_evaluations(run.folder / "ppo").items()
         if "held-in" in result["splits"]
     }
-    judged = [export for export in found if export.best and export.update in gains]
+    bests = [export for export in found if export.best]
+    judged = [export for export in bests if export.update in gains]
     if judged:
         best = max(judged, key=lambda export: gains[export.update])
+    elif bests:
+        best = bests[-1]
+        console.print(
+            "  rollouts.jsonl holds no whole evaluation of the best checkpoints: "
+            f"the newest that OpenRLHF called best is kept, of update {best.update}"
+        )
     elif found and not run.final_model.exists():
         best = found[0]
     else:

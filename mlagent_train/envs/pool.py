@@ -125,7 +125,8 @@ class EnvPool:
     def _update(self, tags: Mapping[str, Any]) -> int | None:
         """Return a sample's update: in training the one under way, in evaluation the last made.
 
-        Updates are told apart by how many training samples were begun before.
+        Updates are told apart by how many training samples were begun before; in asynchronous
+        training some of them are of updates that are made after the evaluation.
         """
         agent, purpose = self._settings.agent, tags.get("purpose")
         if agent is None or purpose not in ("train", "evaluate"):
@@ -133,7 +134,8 @@ class EnvPool:
         if purpose == "train":
             self._samples += tags.get("turn", 0) == 0
             return agent.first_update + (self._samples - 1) // agent.samples_per_update
-        return agent.first_update - 1 + self._samples // agent.samples_per_update
+        begun = agent.first_update - 1 + self._samples // agent.samples_per_update
+        return begun - agent.updates_ahead
 
     async def _attempt(self, request: StepRequest) -> StepOutcome:
         queue_s = env_s = 0.0

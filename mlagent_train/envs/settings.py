@@ -25,6 +25,8 @@ class AgentSettings:
     samples_per_update: int
     first_update: int = 1
     """Update that this process starts with."""
+    updates_ahead: int = 0
+    """Updates generated for beyond the one that is evaluated: asynchronous PPO is ahead."""
 
 
 @dataclass(frozen=True)

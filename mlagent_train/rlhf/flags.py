@@ -15,7 +15,7 @@ from mlagent_train.errors import ConfigError
 from mlagent_train.rlhf.limits import impossible, on_gpu
 from mlagent_train.rlhf.options import PPO_COMMAND, SFT_COMMAND, Value, check_options
 
-__all__ = ["BEST_METRIC", "PpoFiles", "SftFiles", "ppo_flags", "sft_flags"]
+__all__ = ["BEST_METRIC", "PpoFiles", "SftFiles", "ppo_flags", "sft_flags", "updates_ahead"]
 
 
 BEST_METRIC = "eval_held-in_pass1"
@@ -165,6 +165,17 @@ def ppo_flags(config: Config, files: PpoFiles) -> dict[str, Value]:
     if problems := list(impossible(config, flags)):
         raise ConfigError(f"{config.name}: " + " ".join(problems))
     return flags
+
+
+def updates_ahead(config: Config) -> int:
+    """Return for how many further updates OpenRLHF has generated when it evaluates one.
+
+    Its asynchronous generator learns that an update was made only after it has filled the
+    queue of samples again.
+    """
+    if not config.ppo.asynchronous:
+        return 0
+    return int(dict(_flat(config.openrlhf.ppo)).get("train.async_queue_size", 1))
 
 
 def _placement(config: Config) -> dict[str, Value]:

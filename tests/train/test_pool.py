@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -169,3 +172,19 @@ def test_the_record_is_remembered_by_the_next_pool(pool_of, step, edit, tmp_path
     rows = [json.loads(line) for line in lines]
     assert [row["cached"] for row in rows] == [False, False, True, True]
     assert {row["task"] for row in rows} == {"alpha"}
+
+
+def test_evaluations_of_asynchronous_training_name_the_update_they_are_of(python_path):
+    cases = [(2, 1, 0), (1, 1, 0), (3, 2, 0), (2, 1, 4)]
+    ran = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("async_loops.py")), json.dumps(cases)],
+        env={**os.environ, "PYTHONPATH": python_path, "MLAGENT_ROLLOUT_ENGINE": "transformers"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout.splitlines()[-1])
+    for case, evaluations in zip(cases, found, strict=True):
+        assert len(evaluations) >= 2, case
+        assert all(evaluated == written for evaluated, written in evaluations), (case, evaluations)

@@ -1,5 +1,6 @@
 """mlagent_train.ppo without OpenRLHF: what is kept of a run, and how it stops."""
 
+import io
 import json
 
 import pytest
@@ -119,6 +120,22 @@ def test_a_finished_run_has_its_last_and_its_best_policy(run, monkeypatch):
     export(run, "best_global_step2_hf")
     module.ppo(run, QUIET)
     assert (run.best_model / "name").read_text() == "best_global_step3_hf"
+
+
+def test_bests_whose_evaluations_are_not_on_record_are_not_lost(run, monkeypatch):
+    def finish():
+        for name in ("best_global_step2_hf", "best_global_step4_hf", "global_step5_hf"):
+            export(run, name)
+        (run.folder / "ppo" / "model.partial").mkdir()
+
+    evaluated(run, {3: 0.1, 5: 0.2})
+    job(run, monkeypatch, [0.5] * 5, finish)
+    console = Console(record=True, width=200, file=io.StringIO())
+    module.ppo(run, console)
+    assert (run.best_model / "name").read_text() == "best_global_step4_hf"
+    kept = read_json(run.folder / "ppo" / "best.json")
+    assert kept == {"update": 4, "held_in_relative_gain": None}
+    assert "the newest that OpenRLHF called best is kept" in console.export_text()
 
 
 def test_evaluating_between_updates_needs_the_evaluation_before(run, tiny_model, monkeypatch):
