@@ -62,7 +62,9 @@ def make_job(
     ppo = config.ppo
     pool = PoolSettings(
         slots=run.slots,
-        env_kwargs=run.env_kwargs(step_wise=roles > 0 and config.env.mode == "step"),
+        # never step_wise: the agent ends a sample after `max_turns`, and episodes of the
+        # evaluations between updates go on in the same environments
+        env_kwargs=run.env_kwargs(),
         cpus_per_slot=workers.cpus_per_slot,
         gpus_per_slot=workers.gpus_per_slot,
         memory_mb_per_slot=workers.memory_mb_per_slot,

@@ -138,7 +138,7 @@ class Run:
         """Return the Gymnasium id of a task."""
         return self.config.tasks.env_id.format(task=task)
 
-    def env_kwargs(self, *, step_wise: bool) -> dict[str, Any]:
+    def env_kwargs(self) -> dict[str, Any]:
         """Return the arguments of ``gym.make`` for every environment of the run."""
         env = self.config.env
         return {
@@ -146,7 +146,6 @@ class Run:
             "prompt": env.prompt,
             "reward": env.reward,
             "max_steps": env.max_steps,
-            "step_wise": step_wise,
             "store": str(self.store),
             **env.kwargs,
         }

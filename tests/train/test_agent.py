@@ -6,10 +6,14 @@ import types
 
 import pytest
 
+from mlagent_train.config import load_config
 from mlagent_train.envs.pool import start_pool
 from mlagent_train.envs.settings import AgentSettings, PoolSettings
 from mlagent_train.envs.stepping import StepOutcome, StepRequest, StepResult
 from mlagent_train.errors import MachineError, TooManyFaultsError
+from mlagent_train.plan import make_job
+from mlagent_train.rlhf.options import PPO_COMMAND
+from mlagent_train.run import Run
 
 PROMPT = "<|im_start|>user\nTask: alpha\nNext?<|im_end|>\n<|im_start|>assistant\n"
 
@@ -200,6 +204,18 @@ def test_an_evaluated_episode_has_a_prompt_a_step_and_its_gain_as_reward(
     assert [(row["purpose"], row["turn"], row["update"]) for row in rows] == [
         ("evaluate", turn, 0) for turn in range(3)
     ]
+
+
+def test_a_run_of_single_steps_evaluates_whole_episodes(sample, edit, tmp_path):
+    run = Run(load_config("cpu-tiny", ["env.mode=step"]), tmp_path)
+    replies = [edit("LR = 0.1", "LR = 0.01"), "no action at all", edit("DEPTH = 2", "DEPTH = 5")]
+    result, engine = sample(
+        replies,
+        evaluate={"max_steps": 3, "max_prompt_tokens": 60},
+        env_kwargs=make_job(run, PPO_COMMAND, [], roles=3).pool["env_kwargs"],
+    )
+    assert len(engine.asked) == 3
+    assert result["reward"] == pytest.approx((0.7 - 0.5) / 0.5)
 
 
 def test_an_evaluated_episode_ends_with_a_lost_step(sample, edit):

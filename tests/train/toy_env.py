@@ -58,14 +58,13 @@ class KnobsEnv(gym.Env[str, str]):
         seconds: float = 0.0,
         marks: str = "",
         max_steps: int = 15,
-        fault_if_step_wise: bool = False,
         step_wise: bool = False,
         **_: Any,
     ) -> None:
         self.observation_space = FreeText()
         self.action_space = FreeText()
         self._task, self._every, self._seconds = task, fault_every, seconds
-        self._fault = fault if step_wise or not fault_if_step_wise else ""
+        self._fault, self._step_wise = fault, step_wise
         self._marks = Path(marks) if marks else None
         self._max_steps = max_steps
         self._state: ToyState | None = None
@@ -121,7 +120,8 @@ class KnobsEnv(gym.Env[str, str]):
         rewards = {"invalid": 0.0, "failed": 0.0, "non_edit": 0.5}
         reward = rewards.get(outcome, 1.0 if gain > 0 else 0.5 if gain == 0 else 0.0)
         truncated = not final and self._state.step >= self._max_steps
-        return self._prompt(), reward, final, truncated, self._info(parsed.name, outcome, gain)
+        terminated = final or self._step_wise
+        return self._prompt(), reward, terminated, truncated, self._info(parsed.name, outcome, gain)
 
     def state(self) -> ToyState:
         assert self._state is not None
