@@ -39,6 +39,7 @@ from mlagent_gym.errors import (
     TaskError,
     UsageError,
 )
+from mlagent_gym.places import cache_root
 from mlagent_gym.raw import check_prepared, file_digest, staged
 from mlagent_gym.tasks import OtherSplit, Task, load_module
 
@@ -88,19 +89,6 @@ class Prepared:
     def private(self) -> Path:
         """Folder with the answers, for the grader alone."""
         return self.folder / "private"
-
-
-def cache_root() -> Path:
-    """Return the folder that prepared data are kept in.
-
-    It is named by the environment variable ``MLAGENT_CACHE``, or else lies where the
-    operating system wants caches to be.
-    """
-    if named := os.environ.get("MLAGENT_CACHE"):
-        return Path(named).expanduser().resolve()
-    import platformdirs
-
-    return platformdirs.user_cache_path("mlagent-gym")
 
 
 def variants(task: Task) -> tuple[str, ...]:

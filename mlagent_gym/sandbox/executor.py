@@ -23,7 +23,7 @@ from mlagent_gym.sandbox.runtime import view, wire
 from mlagent_gym.sandbox.runtime.gpus import Gpu
 from mlagent_gym.sandbox.runtime.orders import Order, Report
 from mlagent_gym.sandbox.runtime.slots import Demand
-from mlagent_gym.sandbox.visible import interpreter, interpreter_folders, own_folders
+from mlagent_gym.sandbox.visible import hidden_folders, interpreter, interpreter_folders
 
 __all__ = ["SandboxExecutor"]
 
@@ -57,7 +57,8 @@ class SandboxExecutor:
     most_forks
         After so many scripts another preloaded interpreter takes over.
     visible
-        Further folders that scripts may read, with a library or a model, say.
+        Further folders that scripts may read, with a library or a model, say. This project's
+        own, and prepared data, are shown empty in them.
     gpus
         How many graphics processors each script gets for itself, of those that
         ``CUDA_VISIBLE_DEVICES`` lets this process use; it sees no others.
@@ -102,6 +103,7 @@ class SandboxExecutor:
         confined = level != "none"
         home = view.HOME if self._own_view else "/"
         environment = script_environment(home=home, temporary="/tmp", threads=threads)
+        shown = (*interpreter_folders(), *visible) if confined else ()
         self._spec = BrokerSpec(
             level=level,
             python=interpreter(),
@@ -111,8 +113,8 @@ class SandboxExecutor:
             environment=tuple(environment.items()),
             preload=preload if warm else (),
             most_forks=most_forks,
-            visible=(*interpreter_folders(), *visible) if confined else (),
-            hidden=own_folders() if confined else (),
+            visible=shown,
+            hidden=hidden_folders(shown) if confined else (),
         )
         self._lease: socket.socket | None = None
         self._lock = threading.Lock()

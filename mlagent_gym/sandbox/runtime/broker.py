@@ -80,6 +80,7 @@ def serve(listening: socket.socket, setting: Setting, groups: Groups | None) -> 
     signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     confinement.seccomp_program(own_view=setting.level == "ns")  # once, not in every warden
+    confinement.real_places(setting.visible, setting.hidden)
     gc.freeze()
     poller = select.poll()
     poller.register(listening, select.POLLIN)

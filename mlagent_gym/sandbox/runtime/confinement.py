@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
+from typing import Final
 
 from . import landlock, processes, seccomp, system
 from .orders import Order
 from .rlimits import set_limits
 from .view import SHARED_MEMORY, TEMPORARY, WORKSPACE
 
-__all__ = ["confine_by_landlock", "confine_in_namespaces", "seccomp_program"]
+__all__ = [
+    "SYSTEM",
+    "confine_by_landlock",
+    "confine_in_namespaces",
+    "real_places",
+    "seccomp_program",
+]
 
 
 @cache
@@ -52,7 +59,7 @@ def confine_in_namespaces(order: Order, uid: int) -> Callable[[], None]:
 
 
 def confine_by_landlock(
-    order: Order, uid: int, visible: Iterable[str], hidden: Iterable[str]
+    order: Order, uid: int, visible: tuple[str, ...], hidden: tuple[str, ...]
 ) -> Callable[[], None]:
     """Return what a process without namespaces of its own must do last.
 
@@ -63,12 +70,12 @@ def confine_by_landlock(
     uid
         Who the script will be.
     visible, hidden
-        Folders the script may read, and those below them it may not.
+        Folders the script may read beside the system's, and those it may not, which lie
+        below them or the system's.
     """
     program = seccomp_program(own_view=False)
     rules = [
-        *((place, landlock.READ_EXECUTE) for place in _without(visible, hidden)),
-        *((place, landlock.READ_EXECUTE) for place in _SYSTEM),
+        *_without(*real_places(visible, hidden)),
         *((place, landlock.READ) for place in _FACTS),
         *((f"/dev/{name}", landlock.DEVICE) for name in ("null", "zero", "full")),
         *((f"/dev/{name}", landlock.READ) for name in ("random", "urandom")),
@@ -95,21 +102,39 @@ def confine_by_landlock(
     return confine
 
 
-def _without(visible: Iterable[str], hidden: Iterable[str]) -> Iterator[str]:
-    """Yield folders and files that are all of `visible` but `hidden`."""
+@cache
+def real_places(
+    visible: tuple[str, ...], hidden: tuple[str, ...]
+) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return where what may be read, and what may not, really is; looked up once.
+
+    The kernel adds rules up, by files and not by their names: a place that is allowed by
+    another name, a link say, would be allowed in spite of any hole made by the first.
+    """
+    shown = {os.path.realpath(place): None for place in (*visible, *SYSTEM)}
+    return tuple(shown), frozenset(map(os.path.realpath, hidden))
+
+
+def _without(visible: tuple[str, ...], hidden: frozenset[str]) -> Iterator[tuple[str, int]]:
+    """Yield what of `visible` is not `hidden`, and what is allowed there.
+
+    Folders above a hole can be listed only, as Python does with all it imports from; so then
+    can the hole. Links are passed over: what they lead to is allowed where it is, or not.
+    """
     pending = list(visible)
-    holes = set(hidden)
     while pending:
         place = pending.pop()
-        if place in holes:
+        if place in hidden:
             continue
-        if any(hole.startswith(place.rstrip("/") + "/") for hole in holes):
-            pending += [os.path.join(place, name) for name in os.listdir(place)]
+        if any(hole.startswith(place.rstrip("/") + "/") for hole in hidden):
+            yield place, landlock.LIST
+            with os.scandir(place) as entries:
+                pending += [entry.path for entry in entries if not entry.is_symlink()]
         else:
-            yield place
+            yield place, landlock.READ_EXECUTE
 
 
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache")
+SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache")
 _FACTS = (
     "/proc",
     "/etc/localtime",

@@ -15,7 +15,7 @@ from typing import Final
 
 from . import system
 
-__all__ = ["DEVICE", "READ", "READ_EXECUTE", "READ_WRITE", "WRITE", "abi", "restrict"]
+__all__ = ["DEVICE", "LIST", "READ", "READ_EXECUTE", "READ_WRITE", "WRITE", "abi", "restrict"]
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION = 1
@@ -45,6 +45,7 @@ _ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _DEVICE_CONTROL
 _TCP_BIND_AND_CONNECT = 3
 _SCOPE_SOCKETS_AND_SIGNALS = 3
 
+LIST: Final = _READ_FOLDER
 READ: Final = _READ_FILE | _READ_FOLDER
 READ_EXECUTE: Final = READ | _EXECUTE
 READ_WRITE: Final = (

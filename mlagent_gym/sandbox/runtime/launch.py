@@ -39,7 +39,7 @@ def broker() -> None:
         system.prctl(system.DUMPABLE, 1)
         mounts.make_private()
         mounts.mount("proc", "/proc", "proc")
-        view.build_base(setting.root, tuple(setting.visible), tuple(setting.hidden))
+        view.build_base(setting.root, setting.visible, setting.hidden)
     serve(listening, setting, groups)
 
 
@@ -55,6 +55,8 @@ def zygote() -> None:
 
 def _setting(options: dict[str, Any]) -> Setting:
     gpus = tuple(Gpu(one["name"], tuple(one["devices"])) for one in options.pop("gpus"))
+    for name in ("preload", "visible", "hidden"):
+        options[name] = tuple(options[name])
     return Setting(**options, gpus=gpus)
 
 

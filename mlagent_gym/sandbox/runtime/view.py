@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,20 +58,24 @@ def build_base(root: str, visible: tuple[str, ...], hidden: tuple[str, ...]) -> 
     root
         An empty folder.
     visible
-        Folders to show, beside the system's own.
+        Folders, and files or links to them, to show beside the system's own.
     hidden
-        Folders below these that are shown empty.
+        Folders below these, or the system's, that are shown empty.
     """
     mounts.mount("tmpfs", root, "tmpfs", mounts.NO_SUID, "size=1m,mode=755")
     for place in (WORKSPACE, DATA, TEMPORARY, SHARED_MEMORY, "/proc", _SCRATCH):
         os.makedirs(root + place, exist_ok=True)
-    for path in (*_SYSTEM, *_SETTINGS):
+    outer_first = sorted(visible, key=lambda path: (not os.path.isdir(path), len(path)))
+    shown = (*_SYSTEM, *_SETTINGS, *outer_first)
+    for path in shown:
         _show(root, path)
-    for path in visible:
-        _show(root, path)
-    for path in hidden:
-        if os.path.isdir(root + path):
-            mounts.mount("tmpfs", root + path, "tmpfs", _TEMPORARY_FS, "size=4k,mode=555")
+    covers = []
+    for hole in sorted(set(map(os.path.realpath, hidden)), key=len):
+        covers += _empty(root, shown, hole)
+        for path in outer_first:  # what was asked for below the hole
+            _show(root, path)
+    for cover in covers:
+        mounts.set_read_only(cover, recursive=False)
     _show_devices(root, ())
     with open(f"{root}/etc/passwd", "w") as file:
         file.write("root:x:0:0::/:/bin/sh\n")
@@ -150,12 +155,32 @@ def _cover(source: str, target: str) -> None:
 
     A virtual environment may well lie in the machine's temporary folder.
     """
-    standing = {name: os.open(f"{target}/{name}", os.O_PATH) for name in os.listdir(target)}
+    names = os.listdir(target)
+    links = [name for name in names if os.path.islink(f"{target}/{name}")]
+    ends = {name: os.readlink(f"{target}/{name}") for name in links}
+    standing = {name: os.open(f"{target}/{name}", os.O_PATH) for name in names if name not in ends}
     mounts.bind(source, target)
+    for name, end in ends.items():
+        os.symlink(end, f"{target}/{name}")
     for name, descriptor in standing.items():
         os.mkdir(f"{target}/{name}")
         mounts.bind(f"/proc/self/fd/{descriptor}", f"{target}/{name}")
         os.close(descriptor)
+
+
+def _empty(root: str, shown: Iterable[str], hole: str) -> list[str]:
+    """Show a folder empty wherever below `root` it would be seen; return these places."""
+    inside = os.path.realpath(root) + "/"
+    found = []
+    for path in shown:
+        source = os.path.realpath(path).rstrip("/")
+        if os.path.islink(root + path) or not f"{hole}/".startswith(f"{source}/"):
+            continue
+        target = os.path.realpath(root + path.rstrip("/") + hole[len(source) :])
+        if target.startswith(inside) and os.path.isdir(target) and target not in found:
+            mounts.mount("tmpfs", target, "tmpfs", _TEMPORARY_FS, "size=64k,mode=555")
+            found.append(target)
+    return found
 
 
 def _show(root: str, path: str, *, devices: bool = False) -> None:
@@ -165,6 +190,11 @@ def _show(root: str, path: str, *, devices: bool = False) -> None:
     os.makedirs(os.path.dirname(root + path), exist_ok=True)
     if os.path.islink(path) and path in _SYSTEM:
         os.symlink(os.readlink(path), root + path)
+        return
+    if os.path.islink(path) and not os.path.isdir(path) and not devices:
+        target = os.path.join(os.path.dirname(path), os.readlink(path))
+        os.symlink(target, root + path)
+        _show(root, target)
         return
     if os.path.isdir(path):
         os.makedirs(root + path)

@@ -62,6 +62,7 @@ def serve(listening: socket.socket, control: socket.socket, setting: Setting) ->
     if not own_view:
         system.prctl(system.SUBREAPER, 1)
     confinement.seccomp_program(own_view=own_view)
+    confinement.real_places(setting.visible, setting.hidden)
     waking, wake = socket.socketpair()
     for end in (waking, wake, listening):
         end.setblocking(False)

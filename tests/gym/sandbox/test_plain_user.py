@@ -83,6 +83,17 @@ def test_root_gives_devices_where_others_may_not_enter(home: Path) -> None:
     assert _passed(home, 0, "test_gpus.py", "landlock") == 3
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="the tests beside this one run as a plain user")
+def test_a_plain_user_hides_an_installed_gym_and_its_data(home: Path) -> None:
+    os.chown(home, _NOBODY, _NOBODY)
+    assert _passed(home, _NOBODY, "test_places.py", "wheel") == 2
+
+
+@pytest.mark.skipif(not closed_to_scripts(), reason="the tests beside this one try it")
+def test_root_hides_an_installed_gym_where_others_may_not_enter(home: Path) -> None:
+    assert _passed(home, 0, "test_places.py", "wheel and landlock") == 1
+
+
 def _attacks() -> int:
     return len(list((Path(__file__).parent / "attacks").glob("*.py"))) - 1
 
