@@ -199,7 +199,7 @@ def resume(
     if record.env.get("own_prompt_count") and "prompt_count" not in kwargs:
         raise RecordError(
             f"The prompts of {path} were measured by a function of its own, which cannot be "
-            "recorded: pass the same prompt_count, so that they stay as long as they were."
+            "recorded. Give the same prompt_count, so that they stay as long as they were."
         )
     env = make_recorded(record, path, **kwargs)
     observation, info = env.reset(options={"state": record.next_state})

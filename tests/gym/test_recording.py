@@ -179,7 +179,7 @@ def test_going_on_asks_for_a_prompt_count_that_is_not_recorded(make_env, path):
     env.reset(seed=0)
     shown = env.step(quality(0.6))[0]
     kwargs = {"executor": FakeExecutor(quality_run), "store": env.unwrapped.store.root}
-    with pytest.raises(RecordError, match="pass the same prompt_count"):
+    with pytest.raises(RecordError, match="Give the same prompt_count"):
         resume(path, **kwargs)
     again, observation, _ = resume(path, prompt_count=words, **kwargs)
     assert observation == shown
