@@ -61,6 +61,8 @@ def test_only_what_no_file_needs_is_collected(mlagent, folder):
     assert mlagent("state", "gc", "--keep-nothing", "--dry-run").startswith("Would free")
     assert mlagent("state", "show", "state.json", "--cat", "train.py")
     mlagent("state", "gc", "--keep-nothing")
+    assert mlagent("state", "show", "state.json", "--cat", "train.py")  # it had just been read
+    mlagent("state", "gc", "--keep-nothing", "--older-than", "0")
     assert "has no blob" in mlagent("state", "show", "state.json", "--cat", "train.py", exit_code=1)
 
 
