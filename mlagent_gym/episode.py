@@ -119,7 +119,7 @@ def outcome_of(action: Action, effect: Effect, verdict: Verdict | None) -> Outco
         return Outcome.INVALID if effect.refused else Outcome.NON_EDIT
     if verdict.score is not None:
         return Outcome.SCORED if isinstance(action, EditScript | EditScriptAI) else Outcome.NON_EDIT
-    return Outcome.CORNER_CASE if is_corner_case(effect.run) else Outcome.FAILED
+    return Outcome.CORNER_CASE if is_corner_case(effect.run, effect.missing) else Outcome.FAILED
 
 
 def advance(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +28,8 @@ from mlagent_gym.edits import apply_edits, changed_lines, unified_diff
 from mlagent_gym.endpoint import Completion
 from mlagent_gym.errors import EndpointError, WorkspaceError
 from mlagent_gym.executor import Executor, Limits, Run, RunStatus
+from mlagent_gym.sandbox.containers import ENGINES
+from mlagent_gym.sandbox.modules import can_be_imported
 from mlagent_gym.tasks import MAIN_SCRIPT, SUBMISSION
 from mlagent_gym.workspace import Workspace
 
@@ -54,7 +58,9 @@ _CORNER_CASES = {
     RunStatus.DISK_LIMIT,
 }
 _MISSING_PACKAGE = re.compile(
-    r"^ModuleNotFoundError: No module named '([\w.]+)'\s*\Z", re.MULTILINE
+    r"^Traceback \(most recent call last\):\n(?:  .*\n)+"
+    r"ModuleNotFoundError: No module named '(\w+(?:\.\w+)*)'\s*\Z",
+    re.MULTILINE,
 )
 
 
@@ -88,6 +94,8 @@ class Effect:
     source: bytes | None = None
     """Its content before the run; None if it could not be read."""
     run: Run | None = None
+    missing: str = ""
+    """Package that is not installed and whose import ended the run."""
     asked: Completion | None = None
     """The editor's answer."""
     edited: str | None = None
@@ -116,12 +124,19 @@ def perform(action: Action, stage: Stage) -> Effect:
         return Effect(text, f"{action.name}: no answer from the editor", outage=True)
 
 
-def is_corner_case(run: Run) -> bool:
+def is_corner_case(run: Run, missing: str = "") -> bool:
     """Whether a run hit a limit or a missing package, rather than failing by its own fault.
 
     Source: arXiv 2505.23723, section 3.3, "corner cases".
+
+    Parameters
+    ----------
+    run
+        The run.
+    missing
+        The package that it lacked; see `Effect.missing`.
     """
-    return run.status in _CORNER_CASES or _missing_package(run) is not None
+    return run.status in _CORNER_CASES or bool(missing)
 
 
 def script_of(target: str) -> str:
@@ -156,12 +171,14 @@ def _perform(action: Action, stage: Stage) -> Effect:
         case ExecuteScript():
             source = stage.workspace.read(action.script_name)
             run = run_script(stage, action.script_name)
+            missing = _missing_package(run, action.script_name, stage.workspace)
             return Effect(
-                _run_text(action.script_name, run),
+                _run_text(action.script_name, run, missing),
                 f"ran it unchanged: {_result(run)}",
                 script=action.script_name,
                 source=source,
                 run=run,
+                missing=missing,
             )
         case EditScript():
             return _edit(action, stage)
@@ -210,14 +227,16 @@ def _save_and_run(target: str, after: str, stage: Stage) -> Effect:
     script = script_of(target)
     source = _content_if_readable(stage.workspace, script)
     run = run_script(stage, script)
+    missing = _missing_package(run, script, stage.workspace)
     old = "" if before is None else _shown(target, before)
     diff = unified_diff(old, after, target) or "(no line was changed)"
     return Effect(
-        f"{target} was saved with this change:\n{diff}\n\n{_run_text(target, run)}",
+        f"{target} was saved with this change:\n{diff}\n\n{_run_text(target, run, missing)}",
         f"{_change(old, after)}: {_result(run)}",
         script=script,
         source=source,
         run=run,
+        missing=missing,
         edited=target,
         before=before,
     )
@@ -325,7 +344,7 @@ def _inspect(workspace: Workspace, action: InspectScriptLines) -> str:
     return f"{action.script_name}, lines {first} to {last} of {len(lines)}:\n{shown}"
 
 
-def _run_text(script: str, run: Run) -> str:
+def _run_text(script: str, run: Run, missing: str) -> str:
     ended = {
         RunStatus.OK: "ended well",
         RunStatus.ERROR: "failed",
@@ -335,17 +354,30 @@ def _run_text(script: str, run: Run) -> str:
         RunStatus.OUTPUT_LIMIT: "wrote too much output and was stopped",
         RunStatus.DISK_LIMIT: "wrote too much to the disk and was stopped",
     }[run.status]
-    if (package := _missing_package(run)) is not None:
-        ended += f" because the package {package} is not installed and cannot be"
+    if missing:
+        ended += f" because the package {missing} is not installed and cannot be"
     reason = f" ({run.reason})" if run.reason else ""
     return f"{script} {ended}{reason}. Output:\n{run.output.strip() or '(none)'}"
 
 
-def _missing_package(run: Run) -> str | None:
-    if run.status is not RunStatus.ERROR:
-        return None
-    found = _MISSING_PACKAGE.search(run.output[-2000:])
-    return found.group(1) if found else None
+def _missing_package(run: Run, script: str, workspace: Workspace) -> str:
+    """Return the package that a run ended for want of; empty if it did not, or only says so.
+
+    A script can still import on purpose what there is not; that costs it the step.
+    """
+    found = _MISSING_PACKAGE.search(run.output) if run.status is RunStatus.ERROR else None
+    if found is None:
+        return ""
+    name = found.group(1)
+    top = name.partition(".")[0]
+    for folder in {"", script[: script.rfind("/") + 1]}:
+        for path in (f"{folder}{top}", f"{folder}{top}.py"):
+            with contextlib.suppress(WorkspaceError):
+                if workspace.exists(path):
+                    return ""
+    if run.sandbox in ENGINES:  # an image has other packages
+        return "" if top in sys.stdlib_module_names else name
+    return "" if can_be_imported(name) else name
 
 
 def _result(run: Run) -> str:

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from mlagent_gym import notebooks
+from mlagent_gym.actions import ExecuteScript
 from mlagent_gym.executor import Executor, Limits, Run, RunStatus
 from mlagent_gym.sandbox import EXECUTORS, make_executor
 from mlagent_gym.sandbox.containers import ENGINES
 from mlagent_gym.sandbox.runtime.view import WORKSPACE
+from mlagent_gym.steps import Stage, is_corner_case, perform
 from mlagent_gym.workspace import Workspace
 
 LIMITS = Limits(wall_s=20, memory_mb=1024, disk_mb=64, files=500, output_kb=256)
@@ -216,6 +219,33 @@ def test_output_is_limited_and_kept_at_both_ends(run: RunCode) -> None:
 def test_output_that_is_no_text_is_shown_escaped(run: RunCode) -> None:
     result = run("import sys; sys.stdout.buffer.write(b'\\xff\\x00ok')")
     assert result.output == "\\xff\x00ok"
+
+
+@pytest.mark.parametrize("name", ["SIGXCPU", "SIGXFSZ"])
+def test_a_script_cannot_claim_a_limit_it_has_not_reached(run: RunCode, name: str) -> None:
+    done = run(
+        "import os, signal\n"
+        f"signal.signal(signal.{name}, signal.SIG_DFL)\n"
+        f"os.kill(os.getpid(), signal.{name})\n"
+        f"raise SystemExit(128 + signal.{name})\n"
+    )
+    assert done.status in {RunStatus.KILLED, RunStatus.ERROR}, done
+    assert not is_corner_case(done)
+
+
+def test_a_package_that_is_missing_is_told_from_one_that_is_said_to_be(
+    executor: Executor, workspace: Workspace, tmp_path: Path
+) -> None:
+    def missing(name: str, content: bytes) -> str:
+        workspace.write(name, content)
+        stage = Stage(workspace, tmp_path / "data", executor, LIMITS, 0, None, previous={})
+        return perform(ExecuteScript(script_name=name), stage).missing
+
+    code = "import nowhere_to_be_found"
+    assert missing("train.py", code.encode()) == "nowhere_to_be_found"
+    assert missing("book.ipynb", notebooks.from_text(code, None)) == "nowhere_to_be_found"
+    said = "ModuleNotFoundError: No module named 'nowhere_to_be_found'"
+    assert missing("train.py", f'import sys; sys.exit("{said}")'.encode()) == ""
 
 
 def test_the_disk_is_limited(run: RunCode) -> None:

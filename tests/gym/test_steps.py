@@ -1,9 +1,13 @@
 """What the agent reads about what it did."""
 
+from contextlib import closing
+
 import pytest
 
-from mlagent_gym.executor import Run, RunStatus
-from mlagent_gym.steps import is_corner_case, score_line
+from mlagent_gym.actions import ExecuteScript
+from mlagent_gym.executor import FakeExecutor, Limits, Run, RunStatus
+from mlagent_gym.steps import Stage, is_corner_case, perform, score_line
+from mlagent_gym.workspace import Workspace
 
 
 @pytest.mark.parametrize(
@@ -26,8 +30,59 @@ def test_limits_are_corner_cases_and_failures_are_not(status):
     assert is_corner_case(Run(status, "")) == (status in limits)
 
 
-def test_a_missing_package_is_a_corner_case_only_as_the_last_line():
-    message = "ModuleNotFoundError: No module named 'xgboost'"
-    assert is_corner_case(Run(RunStatus.ERROR, f"Traceback\n{message}\n"))
-    assert not is_corner_case(Run(RunStatus.ERROR, f"{message}\nValueError: other\n"))
-    assert not is_corner_case(Run(RunStatus.OK, f"{message}\n"))
+def missing_of(tmp_path, output, files=(), **more):
+    """Return what a step says is missing, of a run that ended with this output."""
+    (tmp_path / "data").mkdir()
+    run = Run(RunStatus.ERROR, output, exit_code=1, **more)
+    with closing(Workspace(tmp_path / "data", tmp_path)) as workspace:
+        for name in ("train.py", *files):
+            workspace.write(name, b"")
+        stage = Stage(
+            workspace, tmp_path / "data", FakeExecutor([run]), Limits(), 0, None, previous={}
+        )
+        effect = perform(ExecuteScript(script_name="train.py"), stage)
+    assert is_corner_case(effect.run, effect.missing) == bool(effect.missing)
+    assert ("is not installed and cannot be" in effect.feedback) == bool(effect.missing)
+    return effect.missing
+
+
+def ended_by(name):
+    return (
+        "Traceback (most recent call last):\n"
+        '  File "/mlagent/work/train.py", line 1, in <module>\n'
+        f"    import {name}\nModuleNotFoundError: No module named '{name}'\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["nowhere", "nowhere.to.be_found"])
+def test_a_missing_package_is_a_corner_case(tmp_path, name):
+    assert missing_of(tmp_path, f"epoch 1\n{ended_by(name)}") == name
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "ModuleNotFoundError: No module named 'nowhere'\n",  # sys.exit can say so
+        "Traceback (most recent call last):\nModuleNotFoundError: No module named 'nowhere'\n",
+        f"{ended_by('nowhere')}ValueError: other\n",
+        ended_by("numpy"),
+        ended_by("numpy.nowhere"),
+        ended_by("json.nowhere"),
+        ended_by("sys"),
+    ],
+)
+def test_a_package_that_is_there_or_only_spoken_of_is_not_missing(tmp_path, output):
+    assert not missing_of(tmp_path, output)
+
+
+@pytest.mark.parametrize("file", ["helper.py", "helper/part.py"])
+def test_a_module_of_the_workspace_is_no_package_that_is_missing(tmp_path, file):
+    assert not missing_of(tmp_path, ended_by("helper"), [file])
+
+
+def test_an_image_may_lack_what_is_installed_here(tmp_path):
+    assert missing_of(tmp_path, ended_by("numpy"), sandbox="docker") == "numpy"
+
+
+def test_an_image_has_the_standard_library(tmp_path):
+    assert not missing_of(tmp_path, ended_by("json.nowhere"), sandbox="docker")

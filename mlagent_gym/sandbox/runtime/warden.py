@@ -25,6 +25,7 @@ _MB = 2**20
 _FIRST_LOOK_S = 0.02
 _LOOK_EVERY_S = 0.05
 _LONGEST_DISK_PAUSE_S = 0.5
+_NEARLY = 0.9
 
 
 class _Stop(Exception):  # noqa: N818 - an end, not an error
@@ -118,10 +119,11 @@ def watch(
     wait_status, cpu_s = cell.end()
     watcher.drain()
     exit_code: int | None = None
-    if not status:
-        status, reason, exit_code = watcher.verdict(wait_status)
     if group is not None:
         cpu_s = max(cpu_s, group.cpu_s())
+    if not status:
+        status, reason, exit_code = watcher.verdict(wait_status, cpu_s)
+    if group is not None:
         watcher.note_peak(group)
         if group.ran_out_of_memory():
             status, reason, exit_code = "out_of_memory", watcher.memory_reason(), None
@@ -196,17 +198,22 @@ class _Watch:
             while self._read():
                 pass
 
-    def verdict(self, wait_status: int) -> tuple[str, str, int | None]:
-        """Return status, reason and exit code of a run that ended by itself."""
+    def verdict(self, wait_status: int, cpu_s: float) -> tuple[str, str, int | None]:
+        """Return status, reason and exit code of a run that ended by itself.
+
+        A script can send itself the kernel's signals for a limit: they count only if what
+        was measured is that much.
+        """
         self._measure_disk()
         if self.output.total > self._order.output_kb * 1024:
             return "output_limit", self._output_reason(), None
         full = self._full()
         if os.WIFSIGNALED(wait_status):
             number = os.WTERMSIG(wait_status)
-            if number == signal.SIGXCPU:
+            if number == signal.SIGXCPU and cpu_s >= self._order.cpu_s:
                 return "timeout", self._cpu_reason(), None
-            if number == signal.SIGXFSZ:
+            nearly_full = self.peak_written_bytes >= _NEARLY * self._order.disk_mb * _MB
+            if number == signal.SIGXFSZ and nearly_full:
                 return "disk_limit", f"a file was larger than {self._order.disk_mb} MB", None
             name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
             return "killed", f"it was ended by {name}", None
