@@ -166,6 +166,7 @@ def _plan(run: Run) -> EpisodePlan:
             max_new_tokens=config.rollout.max_new_tokens,
             seed=config.seed,
             engine_memory_share=config.hardware.engine_memory_share,
+            tensor_parallel=config.hardware.tensor_parallel,
         ),
         ideas=ideas,
         ideas_per_trajectory=how.ideas,

@@ -9,9 +9,9 @@ from mlagent_train.errors import MachineError
 from mlagent_train.plan import resource_plan
 from mlagent_train.ppo_command import ppo_argv
 from mlagent_train.preflight import preflight
-from mlagent_train.rlhf.options import PPO_COMMAND, SFT_COMMAND
+from mlagent_train.rlhf.options import PPO_COMMAND
 from mlagent_train.run import Run
-from mlagent_train.sft import sft_argv
+from mlagent_train.sft import sft_command
 
 __all__ = ["show_plan"]
 
@@ -27,7 +27,7 @@ def show_plan(run: Run, console: Console) -> None:
         This machine cannot run it as it is; the failed checks were printed.
     """
     if run.config.sft.enabled:
-        console.print(shell_command(SFT_COMMAND, sft_argv(run)), highlight=False, soft_wrap=True)
+        console.print(sft_command(run), highlight=False, soft_wrap=True)
         console.print()
     console.print(shell_command(PPO_COMMAND, ppo_argv(run)), highlight=False, soft_wrap=True)
     console.print()

@@ -78,6 +78,7 @@ def evaluate(
             max_new_tokens=config.rollout.max_new_tokens,
             seed=config.seed,
             engine_memory_share=config.hardware.engine_memory_share,
+            tensor_parallel=config.hardware.tensor_parallel,
         ),
     )
     run_episodes(run, plan, name, console)

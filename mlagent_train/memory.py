@@ -6,8 +6,9 @@ import re
 
 from mlagent_train.config import Config
 from mlagent_train.config.schema import TinyModel
+from mlagent_train.rlhf.limits import sft_ranks
 
-__all__ = ["parameters", "trained_state_gb", "waiting_state_gb"]
+__all__ = ["parameters", "sft_state_gb", "trained_state_gb", "waiting_state_gb"]
 
 _WEIGHTS, _GRADIENTS, _ADAM = 2, 2, 12
 """Bytes a parameter: bf16 weights and gradients, fp32 weights and two moments."""
@@ -26,15 +27,13 @@ def parameters(config: Config) -> float | None:
 
 def trained_state_gb(config: Config) -> float | None:
     """Return GPU memory of one rank's share of one trained model, without activations."""
-    count = parameters(config)
-    if count is None:
-        return None
     ranks = config.hardware.nodes * config.hardware.gpus_per_node
-    stage = config.ppo.zero_stage
-    adam = 0.0 if config.hardware.offload_optimizer else _ADAM / (ranks if stage >= 1 else 1)
-    gradients = _GRADIENTS / (ranks if stage >= 2 else 1)
-    weights = _WEIGHTS / (ranks if stage == 3 else 1)
-    return count * (adam + gradients + weights) / 1e9
+    return _state_gb(config, ranks, config.ppo.zero_stage)
+
+
+def sft_state_gb(config: Config) -> float | None:
+    """Return the same of the one model that SFT trains."""
+    return _state_gb(config, sft_ranks(config), config.sft.zero_stage)
 
 
 def waiting_state_gb(config: Config) -> float | None:
@@ -48,6 +47,16 @@ def waiting_state_gb(config: Config) -> float | None:
     share = parked / hardware.nodes if config.ppo.zero_stage else parked * hardware.gpus_per_node
     engine = _WEIGHTS * hardware.engines if hardware.sleep and hardware.colocate else 0
     return count * (trained * share + engine / hardware.nodes) / 1e9
+
+
+def _state_gb(config: Config, ranks: int, stage: int) -> float | None:
+    count = parameters(config)
+    if count is None:
+        return None
+    adam = 0.0 if config.hardware.offload_optimizer else _ADAM / (ranks if stage >= 1 else 1)
+    gradients = _GRADIENTS / (ranks if stage >= 2 else 1)
+    weights = _WEIGHTS / (ranks if stage == 3 else 1)
+    return count * (adam + gradients + weights) / 1e9
 
 
 def _tiny(tiny: TinyModel) -> float:

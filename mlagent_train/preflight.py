@@ -13,9 +13,14 @@ import psutil
 from mlagent_gym import load_task, prepared_variants, task_ids
 from mlagent_train.errors import MachineError
 from mlagent_train.hardware import cpu_count, gpu_count, gpu_memory_gb
-from mlagent_train.memory import parameters, trained_state_gb, waiting_state_gb
+from mlagent_train.memory import (
+    parameters,
+    sft_state_gb,
+    trained_state_gb,
+    waiting_state_gb,
+)
 from mlagent_train.plan import gpus_needed
-from mlagent_train.rlhf.limits import on_gpu
+from mlagent_train.rlhf.limits import on_gpu, sft_ranks
 from mlagent_train.run import Run
 
 __all__ = ["Check", "preflight", "require_trainer"]
@@ -95,6 +100,11 @@ def _gpus(run: Run) -> Iterator[Check]:
     hardware, needed, found = run.config.hardware, gpus_needed(run), gpu_count()
     if hardware.ray_address:
         yield Check("GPUs", None, f"{needed} needed in the Ray cluster at {hardware.ray_address!r}")
+        sft, evaluate = run.config.sft.enabled, run.config.evaluate.enabled
+        here = max(sft * sft_ranks(run.config), evaluate * hardware.tensor_parallel)
+        yield Check(
+            "GPUs here", found >= here, f"{here} needed for SFT and evaluation, {found} here"
+        )
         return
     yield Check("GPUs", found >= needed, f"{needed} needed, {found} here")
 
@@ -119,6 +129,7 @@ def _memory(run: Run) -> Iterator[Check]:
         else:
             fits = awake * state < room * size
             yield Check("GPU memory", fits, f"{words}; {room * size:.0f} GB of {size:.0f} for it")
+            yield from _sft_memory(run, 0.95 * size)
         total = psutil.virtual_memory().total / 1e9
         known = None if hardware.ray_address else parked < 0.9 * total
         yield Check(
@@ -129,6 +140,14 @@ def _memory(run: Run) -> Iterator[Check]:
         needed = 3.0 + 3 * state
         free = psutil.virtual_memory().available / 1e9
         yield Check("memory", free > needed, f"about {needed:.1f} GB needed, {free:.1f} GB free")
+
+
+def _sft_memory(run: Run, room_gb: float) -> Iterator[Check]:
+    state, ranks = sft_state_gb(run.config), sft_ranks(run.config)
+    if run.config.sft.enabled and state is not None:
+        on = "one GPU" if ranks == 1 else f"each of {ranks} GPUs"
+        detail = f"{state:.0f} GB on {on}, activations not counted; {room_gb:.0f} GB for it"
+        yield Check("SFT memory", state < room_gb, detail)
 
 
 def _disk(run: Run) -> Iterator[Check]:

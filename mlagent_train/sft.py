@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,13 @@ from mlagent_train.jobs.launch import run_job
 from mlagent_train.plan import make_job
 from mlagent_train.progress import counting
 from mlagent_train.rlhf.flags import SftFiles, sft_flags
+from mlagent_train.rlhf.limits import sft_ranks
 from mlagent_train.rlhf.options import SFT_COMMAND, to_argv
 from mlagent_train.run import Run, open_run, require_packages
 from mlagent_train.scalars import latest, read_scalars
 from mlagent_train.trajectories import read_trajectories
 
-__all__ = ["sft", "sft_argv"]
+__all__ = ["sft", "sft_argv", "sft_command"]
 
 _LOSS = "train/loss_mean"
 
@@ -79,6 +80,7 @@ def sft(run: Run, console: Console) -> None:
         console.print(f"  resuming after update {done}")
     with counting(console, "updates", updates, progress) as watch:
         job = make_job(run, SFT_COMMAND, sft_argv(run), with_pool=False)
+        job = replace(job, processes=sft_ranks(run.config))
         run_job(job, run.folder / "sft", "sft", watch)
     shutil.rmtree(run.sft_model, ignore_errors=True)
     _partial(run).replace(run.sft_model)
@@ -105,6 +107,13 @@ def sft_argv(run: Run) -> list[str]:
         tensorboard=run.tensorboard,
     )
     return to_argv(sft_flags(run.config, files))
+
+
+def sft_command(run: Run) -> str:
+    """Return the same for a shell; on several GPUs it is a process for each."""
+    ranks = sft_ranks(run.config)
+    torchrun = f"torch.distributed.run --standalone --nproc-per-node={ranks} -m "
+    return shell_command(f"{torchrun if ranks > 1 else ''}{SFT_COMMAND}", sft_argv(run))
 
 
 def _partial(run: Run) -> Path:
@@ -168,7 +177,7 @@ def _main(
         settings = settle(config, overrides)
         if dry_run:
             run = Run(settings, (folder or Path("runs") / settings.name).resolve())
-            console.print(shell_command(SFT_COMMAND, sft_argv(run)), soft_wrap=True)
+            console.print(sft_command(run), soft_wrap=True)
             return
         run = open_run(settings, folder)
         collect(run, console)

@@ -46,6 +46,8 @@ class Sampling:
     seed: int = 0
     engine_memory_share: float = 0.9
     """Share of a GPU's memory for the rollout engine."""
+    tensor_parallel: int = 1
+    """GPUs of the rollout engine."""
 
 
 class Agent(Protocol):

@@ -65,6 +65,7 @@ class Checkpoint:
             seed=sampling.seed,
             max_model_len=limit + sampling.max_new_tokens if limit else None,
             gpu_memory_utilization=sampling.engine_memory_share,
+            tensor_parallel_size=sampling.tensor_parallel,
         )
         self._params = vllm.SamplingParams(
             temperature=sampling.temperature,

@@ -40,6 +40,8 @@ class Job:
     ray: RaySettings | None = None
     pool: dict[str, Any] | None = None
     """Values of `PoolSettings`."""
+    processes: int = 1
+    """More than 1, without Ray only: so many of it on this machine, as ranks of one group."""
 
     def save(self, path: Path) -> None:
         """Write the job as JSON."""

@@ -1,7 +1,8 @@
 """The process that runs an OpenRLHF command: ``python -m mlagent_train.jobs.launch JOB``.
 
 It prepares this process (and every Ray worker) for the machine, starts Ray and the pool
-of environment workers, and then runs the unmodified command as ``__main__``.
+of environment workers, and then runs the unmodified command as ``__main__``. A job of several
+processes (SFT on several GPUs) is that in each of them, started by torchrun.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _PARENT = "MLAGENT_PARENT_PID"
 _PR_SET_PDEATHSIG = 1
 _DEVICES = "CUDA_VISIBLE_DEVICES"
 _STARTS = 3
+_RANK = "rank"
+"""Second argument of the processes that torchrun starts."""
 
 
 def run_job(job: Job, folder: Path, name: str, watch: Callable[[], None] = lambda: None) -> None:
@@ -220,13 +223,16 @@ def worker_environment(job: Job) -> dict[str, str]:
     return env
 
 
-def _main(path: Path) -> None:
+def _main(path: Path, *, rank: bool = False) -> None:
     die_with_parent()
     job = Job.load(path)
     env = worker_environment(job)
     os.environ.update(env)
     if job.cuda_free:
         os.environ[_DEVICES] = ""  # GPUs that are there all the same are not used
+    if job.processes > 1 and not rank:
+        _start_ranks(path, job.processes)
+        return
     prepare()
     if job.ray is None:
         _single_process_group()
@@ -252,6 +258,20 @@ def _run(job: Job) -> None:
     runpy.run_module(job.command, run_name="__main__", alter_sys=True)
 
 
+def _start_ranks(path: Path, count: int) -> None:
+    """Run the job in as many processes, each of which ends when this one does."""
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main
+
+    os.environ[_PARENT] = str(os.getpid())
+    start = ["--standalone", f"--nproc-per-node={count}", "-m", "mlagent_train.jobs.launch"]
+    try:
+        main([*start, str(path), _RANK])
+    except ChildFailedError as failed:  # it has said why; torchrun's own report would hide that
+        first, failure = failed.get_first_failure()
+        sys.exit(f"rank {first} of {count} was the first to end, with status {failure.exitcode}")
+
+
 def _single_process_group() -> None:
     """Describe a group of one process, unless torchrun described one already."""
     with socket.socket() as probe:
@@ -263,4 +283,4 @@ def _single_process_group() -> None:
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]))
+    _main(Path(sys.argv[1]), rank=sys.argv[2:] == [_RANK])

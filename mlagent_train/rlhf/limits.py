@@ -8,7 +8,7 @@ from mlagent_train.config import Config
 from mlagent_train.hardware import gpu_count
 from mlagent_train.rlhf.options import Value
 
-__all__ = ["GROUP_ESTIMATORS", "impossible", "on_gpu"]
+__all__ = ["GROUP_ESTIMATORS", "impossible", "on_gpu", "sft_ranks"]
 
 GROUP_ESTIMATORS = ("rloo", "reinforce_baseline", "group_norm", "dr_grpo")
 """Estimators whose baseline is the mean over the samples of one state."""
@@ -18,6 +18,11 @@ def on_gpu(config: Config) -> bool:
     """Return whether the run uses CUDA."""
     device = config.hardware.device
     return gpu_count() > 0 if device == "auto" else device == "gpu"
+
+
+def sft_ranks(config: Config) -> int:
+    """Return how many processes SFT runs in: one a GPU of the node it is started on."""
+    return config.hardware.gpus_per_node if on_gpu(config) else 1
 
 
 def impossible(config: Config, flags: Mapping[str, Value]) -> Iterator[str]:
@@ -60,6 +65,12 @@ def _batches(config: Config) -> Iterator[str]:
         yield (
             f"ppo.batch_size ({ppo.batch_size}) must be a multiple of ppo.micro_batch_size "
             f"times the training ranks ({ppo.micro_batch_size} x {ranks})."
+        )
+    sft, sft_micro_batch = config.sft, config.sft.micro_batch_size * sft_ranks(config)
+    if sft.enabled and on_gpu(config) and sft.batch_size % sft_micro_batch:
+        yield (
+            f"sft.batch_size ({sft.batch_size}) must be a multiple of sft.micro_batch_size times "
+            f"the GPUs it runs on ({sft.micro_batch_size} x {sft_ranks(config)})."
         )
     if samples // config.rollout.micro_batch_size < ranks:
         yield "rollout.micro_batch_size leaves some training ranks without samples."

@@ -111,6 +111,11 @@ def test_a_model_gets_ideas_and_more_trajectories_at_once(run_of):
     assert plan == stage._plan(run_of("collect.expert=openai:some-model", "workers.slots=2"))
 
 
+def test_an_expert_that_is_a_model_gets_the_gpus_of_an_engine(run_of):
+    plan = stage._plan(run_of("collect.expert=hf:m", "hardware.tensor_parallel=2"))
+    assert plan.sampling.tensor_parallel == 2
+
+
 def test_the_scripted_expert_draws_its_ideas_itself(run_of):
     plan = stage._plan(run_of("collect.ideas=[2, 2]", "collect.ideas_per_task=1"))
     assert all(episode.hints == () for episode in plan.episodes)

@@ -127,6 +127,69 @@ def test_a_failure_is_explained_by_its_own_words_and_not_by_an_earlier_attempts(
     assert "the first reason" not in str(second.value)
 
 
+def test_a_job_of_several_processes_is_one_group(job):
+    code = (
+        "import torch.distributed as group, torch\n"
+        "group.init_process_group('gloo')\n"
+        "ranks = torch.tensor(10 ** group.get_rank())\n"
+        "group.all_reduce(ranks)\n"
+        "print(f'rank {group.get_rank()} of {group.get_world_size()}: {ranks}', flush=True)\n"
+        "group.destroy_process_group()\n"
+    )
+    said = job(code, processes=2)
+    assert "rank 0 of 2: 11" in said
+    assert "rank 1 of 2: 11" in said
+
+
+def test_a_group_fails_with_the_words_of_the_process_that_failed(job):
+    from mlagent_train.errors import StageError
+
+    code = (
+        "import os, time\n"
+        "if os.environ['RANK'] == '1': raise ValueError('not with me')\n"
+        "time.sleep(60)\n"
+    )
+    with pytest.raises(StageError, match="ValueError: not with me") as failed:
+        job(code, processes=2)
+    assert "rank 1 of 2 was the first to end, with status 1" in str(failed.value)
+    assert "ChildFailedError" not in str(failed.value)
+
+
+def test_a_group_does_not_outlive_the_process_that_started_it(tmp_path, python_path):
+    import subprocess
+    import sys
+    import time
+
+    import psutil
+
+    from mlagent_train.jobs.job import Job
+
+    (tmp_path / "a_command.py").write_text(
+        "import os, pathlib, sys, time\n"
+        "pathlib.Path(sys.argv[1], os.environ['RANK'] + '.pid').write_text(str(os.getpid()))\n"
+        "time.sleep(600)\n"
+    )
+    Job("a_command", (str(tmp_path),), True, "transformers", processes=2).save(tmp_path / "job")
+    path = os.pathsep.join([python_path, str(tmp_path)])
+    with (tmp_path / "log").open("w") as log:
+        started = subprocess.Popen(
+            [sys.executable, "-m", "mlagent_train.jobs.launch", str(tmp_path / "job")],
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=log,
+            stderr=log,
+        )
+    deadline = time.monotonic() + 240
+    while len(ranks := [file.read_text() for file in tmp_path.glob("*.pid")]) < 2 or "" in ranks:
+        assert started.poll() is None, (tmp_path / "log").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    started.kill()
+    started.wait()
+    processes = [psutil.Process(int(pid)) for pid in ranks if psutil.pid_exists(int(pid))]
+    _, alive = psutil.wait_procs(processes, timeout=30)
+    assert not alive
+
+
 @pytest.mark.parametrize(
     ("errors", "attempts"), [([SLOW] * 3, 3), (["No space left on the device"], 1)]
 )

@@ -55,6 +55,7 @@ def test_on_a_cpu(overrides, message):
     ("overrides", "message"),
     [
         (["hardware.packing=true"], "run on flash-attn only"),
+        (["sft.batch_size=30"], r"sft.batch_size \(30\) must be a multiple .* \(4 x 1\)"),
         (["hardware.max_tokens_per_gpu=4096"], "run on flash-attn only"),
         (["hardware.engine=transformers"], "'transformers' is for runs without a GPU"),
         (["hardware.sleep=false", "hardware.engine_memory_share=0.9"], "leaves no room"),

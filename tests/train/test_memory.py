@@ -3,7 +3,7 @@
 import pytest
 
 from mlagent_train.config import load_config
-from mlagent_train.memory import parameters, trained_state_gb, waiting_state_gb
+from mlagent_train.memory import parameters, sft_state_gb, trained_state_gb, waiting_state_gb
 
 
 def test_a_models_name_says_how_large_it_is():
@@ -39,6 +39,19 @@ def test_a_tiny_models_shape_does(tiny_model):
 def test_sixteen_bytes_a_parameter_are_shared_by_the_ranks(overrides, gb):
     config = load_config("qwen2.5-7b-8gpu", ["model.path=Qwen/Qwen2.5-7B", *overrides])
     assert trained_state_gb(config) == pytest.approx(gb)
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides", "gb"),
+    [
+        ("qwen2.5-7b-8gpu", [], 7 * 16 / 4),
+        ("multinode", [], 7 * 16 / 8),  # on one node
+        ("qwen2.5-7b-8gpu", ["sft.zero_stage=2"], 7 * (2 + 14 / 4)),
+        ("h200x1", [], 1.5 * 16),
+    ],
+)
+def test_fine_tuning_is_shared_by_the_gpus_of_a_node(preset, overrides, gb):
+    assert sft_state_gb(load_config(preset, overrides)) == pytest.approx(gb)
 
 
 def test_sleeping_optimizers_and_engines_wait_in_host_memory():

@@ -117,6 +117,22 @@ def test_a_model_has_to_fit_its_share_of_a_gpu(check, gpus):
     assert check("h200x1", "GPU memory", *shared).passed is False
 
 
+def test_fine_tuning_has_to_fit_its_share_of_the_gpus(check, gpus):
+    gpus(8)
+    found = check("qwen2.5-7b-8gpu", "SFT memory")
+    assert found.passed is True
+    assert found.detail.startswith("28 GB on each of 4 GPUs, activations not counted; 76 GB for it")
+    found = check("qwen2.5-7b-8gpu", "SFT memory", "hardware.gpus_per_node=1")
+    assert (found.passed, found.detail[:16]) == (False, "112 GB on one GP")
+
+
+def test_fine_tuning_and_evaluation_are_on_the_node_they_are_started_on(check, gpus):
+    gpus(4)
+    found = check("multinode", "GPUs here")
+    assert (found.passed, found.detail) == (False, "8 needed for SFT and evaluation, 4 here")
+    assert check("multinode", "GPUs here", "sft.enabled=false").passed is True
+
+
 def test_parked_models_have_to_fit_host_memory(check, gpus, monkeypatch):
     gpus(8)
     assert check("qwen2.5-7b-8gpu", "host memory").passed is True
@@ -178,10 +194,14 @@ def test_a_dry_run_prints_the_command_the_plan_and_the_checks_and_fails_if_one_d
     app, runner = command(_main), CliRunner()
     ready = runner.invoke(app, ["--config", "cpu-tiny", "--dry-run", "--set", "workers.slots=1"])
     assert ready.exit_code == 0, ready.output
-    for part in ("python -m openrlhf.cli.train_ppo_ray", "processes in all: 4", "versions: ok"):
+    for command_ in ("train_ppo_ray", "train_sft"):
+        assert f"python -m openrlhf.cli.{command_}" in ready.output
+    for part in ("processes in all: 4", "versions: ok"):
         assert part in ready.output
     lacking = runner.invoke(app, ["--config", "multinode", "--dry-run"])
     assert lacking.exit_code == 1
+    torchrun = "python -m torch.distributed.run --standalone --nproc-per-node=8 -m openrlhf.cli."
+    assert f"{torchrun}train_sft" in lacking.output
     for part in ("GPUs in all: 32", "env nodes: 4", "--train.async_enable", "data: missing"):
         assert part in lacking.output
     assert "This machine is not ready" in lacking.output

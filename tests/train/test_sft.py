@@ -67,3 +67,16 @@ def test_the_checkpoints_outlive_the_summary(run, checkpoints, monkeypatch):
     assert removed == [8]
     assert run.sft_model.is_dir()
     assert not checkpoints.exists()
+
+
+def test_each_gpu_of_the_node_has_a_process(run, monkeypatch):
+    jobs, finish = [], module.run_job
+    monkeypatch.setattr(module, "sft_ranks", lambda config: config.hardware.gpus_per_node + 3)
+
+    def run_job(job, folder, name, watch):
+        jobs.append(job)
+        finish(job, folder, name, watch)
+
+    monkeypatch.setattr(module, "run_job", run_job)
+    module.sft(run, QUIET)
+    assert [job.processes for job in jobs] == [4]
