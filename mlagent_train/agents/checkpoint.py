@@ -57,7 +57,12 @@ class Checkpoint:
         from transformers import AutoTokenizer
 
         sampling = self._sampling
-        vllm, inputs = (importlib.import_module(name) for name in self._modules())
+        modules = self._modules()
+        if modules[0] == "vllm" and ENGINE_VARIABLE not in os.environ:
+            # vLLM would fork its engine's process, in which CUDA does not work once this one has
+            # asked the driver for devices, as `gpu_count` does
+            os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
+        vllm, inputs = (importlib.import_module(name) for name in modules)
         limit = sampling.max_prompt_tokens
         args = vllm.AsyncEngineArgs(
             model=self._model,

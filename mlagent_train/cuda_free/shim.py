@@ -9,19 +9,27 @@ not use. For an OpenRLHF it does not know it refuses.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.machinery
 import importlib.metadata
 import os
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mlagent_train.after_import import after_import
 from mlagent_train.errors import TrainerVersionError
 
-__all__ = ["ENGINE_VARIABLE", "KNOWN_OPENRLHF", "install", "stub_flash_attn", "stub_module"]
+__all__ = [
+    "ENGINE_VARIABLE",
+    "KNOWN_OPENRLHF",
+    "install",
+    "lend_flash_attn",
+    "stub_flash_attn",
+    "stub_module",
+]
 
 KNOWN_OPENRLHF = "0.11.2"
 """The release every patch below was read against."""
@@ -101,6 +109,24 @@ def stub_flash_attn() -> None:
     stub_module("flash_attn.bert_padding", **dict.fromkeys(names, unavailable))
     stub_module("flash_attn.utils")
     stub_module("flash_attn.utils.distributed", all_gather=unavailable)
+
+
+def lend_flash_attn() -> None:
+    """Satisfy OpenRLHF's import of flash-attn, and only that one: for GPUs without flash-attn.
+
+    vLLM asks whether there is a flash-attn, and would take more from it than the stub has.
+    """
+    after_import({"openrlhf.models.ring_attn_utils": lambda _: None}, within=_with_flash_attn)
+
+
+@contextlib.contextmanager
+def _with_flash_attn() -> Iterator[None]:
+    stub_flash_attn()
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "flash_attn"]:
+            del sys.modules[name]
 
 
 def _patch_torch(torch: Any) -> None:

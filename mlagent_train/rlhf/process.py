@@ -16,6 +16,6 @@ def prepare() -> None:
     if shim.ENGINE_VARIABLE in os.environ:
         shim.install()
     elif importlib.util.find_spec("flash_attn") is None:
-        shim.stub_flash_attn()  # OpenRLHF imports it unasked
+        shim.lend_flash_attn()  # OpenRLHF imports it unasked
     figures.install()
     rotation.install()

@@ -1,5 +1,6 @@
 """mlagent_train.after_import on modules made for the purpose."""
 
+import contextlib
 import importlib
 import sys
 
@@ -32,6 +33,21 @@ def test_a_module_that_is_there_is_changed_at_once(module):
     found = importlib.import_module(module)
     after_import({module: double})
     assert found.value == 2
+
+
+def test_a_module_is_executed_in_a_context(module):
+    happened = []
+
+    @contextlib.contextmanager
+    def within():
+        happened.append("begins")
+        yield
+        happened.append("ends")
+
+    after_import({module: lambda _: happened.append("changed")}, within=within)
+    assert not happened
+    importlib.import_module(module)
+    assert happened == ["begins", "ends", "changed"]
 
 
 def test_two_changes_of_a_module_are_both_made(module):

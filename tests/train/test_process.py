@@ -26,14 +26,24 @@ def python(python_path):
     return run
 
 
-def test_flash_attention_is_stood_in_for_where_it_is_not_installed(python):
-    seen = python("process.prepare(); print('vllm' in sys.modules, 'flash_attn' in sys.modules)")
-    assert seen == "False True"
+def test_flash_attention_is_stood_in_for_in_openrlhfs_import_and_nowhere_else(python):
+    seen = python(
+        "process.prepare(); import importlib.util as util, types, openrlhf;"
+        "models = types.ModuleType('openrlhf.models');"  # the one module of it, which is light
+        "models.__path__ = [openrlhf.__path__[0] + '/models'];"
+        "sys.modules['openrlhf.models'] = models; before = util.find_spec('flash_attn');"
+        "from openrlhf.models.ring_attn_utils import all_gather, unpad_input;"
+        "print(before, util.find_spec('flash_attn'), 'vllm' in sys.modules)\n"
+        "try: unpad_input(1)\n"
+        "except RuntimeError as error: print('switch off packing' in str(error))"
+    )
+    assert seen.split() == ["None", "None", "False", "True"]
 
 
 def test_an_installed_flash_attention_is_left_alone(python):
     code = (
-        "process.importlib.util.find_spec = lambda name: object(); process.prepare();"
+        "process.importlib.util.find_spec = lambda name: object();"
+        "process.shim.lend_flash_attn = lambda: print('replaced'); process.prepare();"
         "print('flash_attn' in sys.modules)"
     )
     assert python(code) == "False"
