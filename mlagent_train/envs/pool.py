@@ -19,7 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mlagent_train.envs.links import Address, Door
 from mlagent_train.envs.record import StepRecord
-from mlagent_train.envs.settings import NAMESPACE, POOL_NAME, AgentSettings, PoolSettings
+from mlagent_train.envs.settings import POOL_NAME, AgentSettings, PoolSettings
 from mlagent_train.envs.stepping import StepOutcome, StepRequest, StepResult, step_key
 from mlagent_train.envs.workers import Crew, WorkerFacts
 from mlagent_train.errors import TooManyFaultsError
@@ -197,7 +197,6 @@ def start_pool(settings: PoolSettings) -> Any:
     """
     actor: Any = ray.remote(EnvPool).options(
         name=POOL_NAME,
-        namespace=NAMESPACE,
         num_cpus=0,
         max_concurrency=4096,
         scheduling_strategy=NodeAffinitySchedulingStrategy(

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["NAMESPACE", "POOL_NAME", "SLOT", "AgentSettings", "PoolSettings"]
+__all__ = ["POOL_NAME", "SLOT", "AgentSettings", "PoolSettings"]
 
-NAMESPACE = "mlagent"
 POOL_NAME = "env-pool"
+"""In the namespace of its job, which Ray makes for each: jobs may share a cluster."""
 SLOT = "env_slot"
 """Ray resource a node offers for each step it can run at the same time."""
 

@@ -169,9 +169,9 @@ def _main(path: Path) -> None:
     import ray
 
     from mlagent_train.envs.pool import cause_of
-    from mlagent_train.envs.settings import NAMESPACE, POOL_NAME
+    from mlagent_train.envs.settings import POOL_NAME
 
-    pool = ray.get_actor(POOL_NAME, namespace=NAMESPACE)
+    pool = ray.get_actor(POOL_NAME)
     try:
         asyncio.run(run_plan(EpisodePlan.load(path), pool))
     except* MLAgentError as errors:

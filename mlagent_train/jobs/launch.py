@@ -116,8 +116,6 @@ def start_ray(settings: RaySettings, env: Mapping[str, str], hook: str | None = 
     hook
         ``module.function`` that every worker process calls first.
     """
-    from mlagent_train.envs.settings import NAMESPACE
-
     # Ray starts idle workers ahead of need: on a small machine they cost more than they save.
     os.environ.update(RAY_prestart_worker_first_driver="0", RAY_enable_worker_prestart="0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -127,7 +125,7 @@ def start_ray(settings: RaySettings, env: Mapping[str, str], hook: str | None = 
     if hook:
         runtime["worker_process_setup_hook"] = hook
     if settings.address:
-        ray.init(address=settings.address, namespace=NAMESPACE, runtime_env=runtime)
+        ray.init(address=settings.address, runtime_env=runtime)
         return
     # Ray takes "" for "no device, ever", and without CUDA its devices are only tickets
     hidden = os.environ.get(_DEVICES) == ""
@@ -144,13 +142,12 @@ def _start_here(settings: RaySettings, runtime: Mapping[str, Any]) -> None:
     """Start Ray on this machine, again where it was too slow."""
     import ray
 
-    from mlagent_train.envs.settings import NAMESPACE, SLOT
+    from mlagent_train.envs.settings import SLOT
 
     for attempt in range(1, _STARTS + 1):
         try:
             ray.init(
                 address="local",
-                namespace=NAMESPACE,
                 num_cpus=settings.cpus,
                 num_gpus=settings.gpus,
                 resources={SLOT: settings.env_slots},

@@ -20,7 +20,7 @@ from openrlhf.utils.agent import AgentExecutorBase
 from mlagent_gym import ACTIONS
 from mlagent_train.chat import prompt_text, reply_text, turn_text
 from mlagent_train.envs.links import Caller, LinkLostError
-from mlagent_train.envs.settings import NAMESPACE, POOL_NAME, AgentSettings
+from mlagent_train.envs.settings import POOL_NAME, AgentSettings
 from mlagent_train.envs.stepping import StepOutcome, StepRequest
 from mlagent_train.errors import MachineError
 
@@ -65,7 +65,7 @@ class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]
     """Runs one sample; raises only when the machine as a whole has failed."""
 
     def __init__(self) -> None:
-        pool: Any = ray.get_actor(POOL_NAME, namespace=NAMESPACE)
+        pool: Any = ray.get_actor(POOL_NAME)
         settings, address = ray.get([pool.agent_settings.remote(), pool.address.remote()])
         self._settings: AgentSettings = settings
         self._pool = Caller(address)

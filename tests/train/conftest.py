@@ -82,13 +82,13 @@ def end_pool(cluster):
     """End the pool of environment workers, if there is one, and wait until its name is free."""
     import time
 
-    from mlagent_train.envs.settings import NAMESPACE, POOL_NAME
+    from mlagent_train.envs.settings import POOL_NAME
 
     def end():
         asked = False
         while True:
             try:
-                pool = cluster.get_actor(POOL_NAME, namespace=NAMESPACE)
+                pool = cluster.get_actor(POOL_NAME)
                 if not asked:
                     cluster.get(pool.close.remote())
                     cluster.kill(pool)

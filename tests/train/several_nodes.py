@@ -14,7 +14,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from mlagent_train.envs.pool import start_pool
-from mlagent_train.envs.settings import NAMESPACE, SLOT, PoolSettings
+from mlagent_train.envs.settings import SLOT, PoolSettings
 from mlagent_train.envs.stepping import StepRequest
 
 STEPS, SLOTS_A_NODE, NODES = 36, 2, 2
@@ -43,7 +43,7 @@ def main() -> None:
         initialize_head=True, head_node_args={"num_cpus": 2, "resources": {SLOT: SLOTS_A_NODE}}
     )
     added = [cluster.add_node(num_cpus=2, resources={SLOT: SLOTS_A_NODE}) for _ in range(NODES - 1)]
-    ray.init(address=cluster.address, namespace=NAMESPACE, log_to_driver=False)
+    ray.init(address=cluster.address, log_to_driver=False)
     pool = start_pool(
         PoolSettings(
             slots=SLOTS_A_NODE * NODES,

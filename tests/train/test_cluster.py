@@ -33,6 +33,34 @@ def test_a_node_killed_in_the_middle_loses_no_step(toy):
     assert "lost" not in counts
 
 
+def test_two_jobs_share_a_cluster(cluster, end_pool, python_path):
+    from mlagent_train.envs.pool import start_pool
+    from mlagent_train.envs.settings import POOL_NAME, PoolSettings
+
+    end_pool()
+    mine = start_pool(PoolSettings(slots=1, cpus_per_slot=0.1))
+    other = (
+        "import sys, ray; from mlagent_train.envs.pool import start_pool;"
+        "from mlagent_train.envs.settings import POOL_NAME, PoolSettings;"
+        "from mlagent_train.jobs.job import RaySettings;"
+        "from mlagent_train.jobs.launch import start_ray;"
+        "start_ray(RaySettings(address=sys.argv[1]), {'PYTHONPATH': sys.argv[2]});"
+        "pool = start_pool(PoolSettings(slots=2, cpus_per_slot=0.1));"
+        "print('workers', len(ray.get(ray.get_actor(POOL_NAME).workers.remote())))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", other, cluster.get_runtime_context().gcs_address, python_path],
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "workers 2" in done.stdout
+    assert len(cluster.get(cluster.get_actor(POOL_NAME).workers.remote())) == 1
+    assert cluster.get_actor(POOL_NAME) == mine
+    end_pool()
+
+
 def test_more_slots_than_the_cluster_offers_are_refused_at_once(cluster, end_pool):
     from mlagent_train.envs.pool import start_pool
     from mlagent_train.envs.settings import PoolSettings
