@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mlagent_gym import data
 from mlagent_gym.doctor.finding import Finding, Status
+from mlagent_gym.sandbox.runtime import system
 
 __all__ = ["findings"]
 
@@ -34,13 +35,13 @@ def findings() -> Iterator[Finding]:
 
 
 def _system() -> Finding:
-    fits = sys.platform == "linux"
+    fits = sys.platform == "linux" and system.machine_supported()
     return Finding(
         _SECTION,
         "system",
         Status.OK if fits else Status.BROKEN,
         f"{platform.system()} {platform.release()}, {platform.machine()}",
-        "" if fits else "use Linux: only its kernel can confine scripts.",
+        "" if fits else "use Linux on x86-64: elsewhere scripts cannot be confined.",
         needed=True,
     )
 

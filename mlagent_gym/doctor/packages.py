@@ -18,7 +18,7 @@ _EXTRAS = {
     "endpoint": "models behind an OpenAI-compatible endpoint",
 }
 _OURS, _ENGINE = "mlagent-gym", "openrlhf"
-_HOW = "see requirements/README.md; with make, run: make install"
+_HOW = "see requirements/README.md; in a checkout, run: make setup"
 Need = tuple[Requirement, str]
 """A requirement, and the installed version (empty: none)."""
 

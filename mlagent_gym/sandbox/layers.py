@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from mlagent_gym.sandbox.containers import ENGINES, IMAGES_ARE_FILES
-from mlagent_gym.sandbox.levels import LEVELS, trouble_with
+from mlagent_gym.sandbox.levels import LEVELS, remedy_for, trouble_with
 from mlagent_gym.sandbox.runtime import delegation, landlock
 
 __all__ = ["Layer", "Presence", "layers"]
@@ -66,7 +66,7 @@ def _levels(troubles: dict[str, str], used: str) -> Iterator[Layer]:
     for level in LEVELS:
         name = f"level {level.name}"
         if trouble := troubles[level.name]:
-            yield Layer(name, Presence.MISSING, trouble.splitlines()[-1], level.remedy)
+            yield Layer(name, Presence.MISSING, trouble.splitlines()[-1], remedy_for(level))
         elif level.name == used:
             yield Layer(name, Presence.ACTIVE, level.made_of)
         else:
@@ -77,12 +77,12 @@ def _namespaces(trouble: str) -> Layer:
     if not trouble:
         return Layer("namespaces", Presence.ACTIVE, "own processes, files, network, shared memory")
     meaning = f"scripts share the machine's view: {LEVELS[1].gaps}"
-    return Layer("namespaces", Presence.MISSING, meaning, LEVELS[0].remedy)
+    return Layer("namespaces", Presence.MISSING, meaning, remedy_for(LEVELS[0]))
 
 
 def _landlock(used: str) -> Layer:
     version = landlock.abi() if sys.platform == "linux" else 0
-    name, remedy = f"Landlock {version}", LEVELS[1].remedy
+    name, remedy = f"Landlock {version}", remedy_for(LEVELS[1])
     if version >= 6:
         presence = Presence.ACTIVE if used else Presence.AVAILABLE
         return Layer(name, presence, "a second wall around files, sockets and signals")

@@ -20,7 +20,7 @@ from mlagent_gym.executor import Executor, Limits
 from mlagent_gym.sandbox.broker_client import runtime_folder
 from mlagent_gym.sandbox.container_executor import ContainerExecutor
 from mlagent_gym.sandbox.executor import SandboxExecutor
-from mlagent_gym.sandbox.runtime import landlock
+from mlagent_gym.sandbox.runtime import landlock, system
 from mlagent_gym.sandbox.visible import interpreter_folders
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Level",
     "best_level",
     "closed_to_scripts",
+    "remedy_for",
     "require_confinement",
     "trouble_with",
 ]
@@ -144,7 +145,7 @@ def best_level() -> str:
     for level in LEVELS:
         if not (trouble := trouble_with(level.name)):
             return level.name
-        reasons.append(f"- {level.name}: {trouble}\n  To have it: {level.remedy}.")
+        reasons.append(f"- {level.name}: {trouble}\n  To have it: {remedy_for(level)}.")
     raise SandboxError(
         "Scripts of an agent cannot be confined on this machine, so none is run.\n"
         + "\n".join(reasons)
@@ -167,9 +168,18 @@ def closed_to_scripts() -> str:
     return ""
 
 
+def remedy_for(level: Level) -> str:
+    """Return how to make a level possible on this machine."""
+    return level.remedy if _fits() else "use a machine with Linux on x86-64"
+
+
+def _fits() -> bool:
+    return sys.platform == "linux" and system.machine_supported()
+
+
 def _try(level: str) -> str:
-    if sys.platform != "linux":
-        return "only Linux can confine scripts."
+    if not _fits():
+        return "only Linux on x86-64 can confine scripts."
     if level == "landlock" and landlock.abi() < 6:
         return f"the kernel offers Landlock {landlock.abi()}, at least 6 is needed."
     if level == "landlock" and (closed := closed_to_scripts()):

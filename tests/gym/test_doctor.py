@@ -2,7 +2,10 @@
 
 import json
 import os
+import platform
+import re
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -11,8 +14,11 @@ from typer.testing import CliRunner
 from mlagent_gym import data
 from mlagent_gym.cli import app
 from mlagent_gym.doctor import Status, examine, machine, packages, surroundings
+from mlagent_gym.sandbox import layers, levels
 from mlagent_gym.sandbox.layers import Layer, Presence
 from mlagent_gym.tasks import load_task, task_ids
+
+ROOT = Path(__file__).parents[2]
 
 
 def by_name(findings):
@@ -81,6 +87,26 @@ def test_a_machine_without_a_sandbox_is_broken(monkeypatch):
     done = CliRunner().invoke(app, ["doctor"])
     assert done.exit_code == 1
     assert "cannot be used before this is put right: scripts" in " ".join(done.stdout.split())
+
+
+def test_a_machine_of_another_processor_is_told_so(monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(layers, "trouble_with", levels._try)  # what is remembered is of this one
+    found = by_name([*machine.findings(), *surroundings.sandbox()])
+    assert found["system"].status is Status.BROKEN
+    assert "x86-64" in found["system"].remedy
+    assert found["scripts"].status is Status.BROKEN
+    for name in ("level ns", "level landlock"):
+        assert "only Linux on x86-64" in found[name].value
+        assert found[name].remedy == "use a machine with Linux on x86-64"
+
+
+def test_no_advice_names_a_make_target_that_is_not_there():
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    source = (ROOT / "mlagent_gym/doctor/packages.py").read_text()
+    named = re.findall(r"\bmake (\w+)", source)
+    assert named
+    assert set(named) <= set(targets)
 
 
 def test_the_second_level_will_do(monkeypatch):
