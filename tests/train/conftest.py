@@ -27,6 +27,7 @@ _NOT_OURS = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Let the trainer's packages warn about themselves; run these tests one after another."""
     for item in items:
