@@ -27,7 +27,7 @@ _NOT_OURS = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups (3.8 cannot, with pytest 9.2)
 def pytest_collection_modifyitems(items):
     """Let the trainer's packages warn about themselves; run these tests one after another."""
     for item in items:
