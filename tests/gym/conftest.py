@@ -16,12 +16,16 @@ from .fake_endpoint import FakeEndpoint
 TASK = "house-price"
 STARTER = load_task(TASK).starter_files()["train.py"].decode()
 STARTER_QUALITY, REFERENCE_QUALITY = 0.2, 0.95
-MISSING = """Traceback (most recent call last):
-  File "/mlagent/work/train.py", line 1, in <module>
-    import nowhere
-ModuleNotFoundError: No module named 'nowhere'
-"""
 DATA_SIZE = 97  # data of their own, so that what is measured here stays here
+
+
+def ended_for_want_of(module):
+    """Return what a script says last when it imports what there is not."""
+    return (
+        "Traceback (most recent call last):\n"
+        '  File "train.py", line 1, in <module>\n'
+        f"    import {module}\nModuleNotFoundError: No module named '{module}'\n"
+    )
 
 
 def quality_run(script, workspace, data):
@@ -30,7 +34,7 @@ def quality_run(script, workspace, data):
     if "raise" in text:
         return Run(RunStatus.ERROR, "Traceback ...\nValueError: raised\n", exit_code=1)
     if "import nowhere" in text:
-        return Run(RunStatus.ERROR, MISSING, exit_code=1)
+        return Run(RunStatus.ERROR, ended_for_want_of("nowhere"), exit_code=1)
     if "while True" in text:
         return Run(RunStatus.TIMEOUT, "", reason="300 s of wall-clock time")
     if "silent" in text:

@@ -9,6 +9,8 @@ from mlagent_gym.executor import FakeExecutor, Limits, Run, RunStatus
 from mlagent_gym.steps import Stage, is_corner_case, perform, score_line
 from mlagent_gym.workspace import Workspace
 
+from .conftest import ended_for_want_of
+
 
 @pytest.mark.parametrize(
     ("output", "line"),
@@ -46,17 +48,9 @@ def missing_of(tmp_path, output, files=(), **more):
     return effect.missing
 
 
-def ended_by(name):
-    return (
-        "Traceback (most recent call last):\n"
-        '  File "/mlagent/work/train.py", line 1, in <module>\n'
-        f"    import {name}\nModuleNotFoundError: No module named '{name}'\n"
-    )
-
-
 @pytest.mark.parametrize("name", ["nowhere", "nowhere.to.be_found"])
 def test_a_missing_package_is_a_corner_case(tmp_path, name):
-    assert missing_of(tmp_path, f"epoch 1\n{ended_by(name)}") == name
+    assert missing_of(tmp_path, f"epoch 1\n{ended_for_want_of(name)}") == name
 
 
 @pytest.mark.parametrize(
@@ -64,11 +58,11 @@ def test_a_missing_package_is_a_corner_case(tmp_path, name):
     [
         "ModuleNotFoundError: No module named 'nowhere'\n",  # sys.exit can say so
         "Traceback (most recent call last):\nModuleNotFoundError: No module named 'nowhere'\n",
-        f"{ended_by('nowhere')}ValueError: other\n",
-        ended_by("numpy"),
-        ended_by("numpy.nowhere"),
-        ended_by("json.nowhere"),
-        ended_by("sys"),
+        f"{ended_for_want_of('nowhere')}ValueError: other\n",
+        ended_for_want_of("numpy"),
+        ended_for_want_of("numpy.nowhere"),
+        ended_for_want_of("json.nowhere"),
+        ended_for_want_of("sys"),
     ],
 )
 def test_a_package_that_is_there_or_only_spoken_of_is_not_missing(tmp_path, output):
@@ -77,12 +71,12 @@ def test_a_package_that_is_there_or_only_spoken_of_is_not_missing(tmp_path, outp
 
 @pytest.mark.parametrize("file", ["helper.py", "helper/part.py"])
 def test_a_module_of_the_workspace_is_no_package_that_is_missing(tmp_path, file):
-    assert not missing_of(tmp_path, ended_by("helper"), [file])
+    assert not missing_of(tmp_path, ended_for_want_of("helper"), [file])
 
 
 def test_an_image_may_lack_what_is_installed_here(tmp_path):
-    assert missing_of(tmp_path, ended_by("numpy"), sandbox="docker") == "numpy"
+    assert missing_of(tmp_path, ended_for_want_of("numpy"), sandbox="docker") == "numpy"
 
 
 def test_an_image_has_the_standard_library(tmp_path):
-    assert not missing_of(tmp_path, ended_by("json.nowhere"), sandbox="docker")
+    assert not missing_of(tmp_path, ended_for_want_of("json.nowhere"), sandbox="docker")

@@ -100,7 +100,7 @@ def test_a_wheel_and_a_cache_inside_the_interpreters_folders_are_hidden(tmp_path
         if folder.stat().st_mode & 0o001:
             break
         folder.chmod(folder.stat().st_mode | 0o011)
-    home, venv = tmp_path / "home", tmp_path / "home/work/venv"
+    home, venv = tmp_path / "home", tmp_path / "home/project/venv"
     (home / "bin").mkdir(parents=True)
     (home / "bin/python3").symlink_to(sys._base_executable)
     (home / "secret").write_text("secret")
