@@ -92,17 +92,30 @@ def _verdict(results: Figures) -> str:
             for split in _SPLITS
             if (differences := _differences(results, name, split))
         ]
+    lines += [
+        f"- {claim}, {split}, what PPO adds: {_said(interval(differences))}"
+        for name, claim in _STARTS.items()
+        for split in _SPLITS
+        if (differences := _differences(results, name, split, added=True))
+    ]
     return "\n".join([*lines, *_mode_ratios(results)]) or _NOTHING
 
 
-def _differences(results: Figures, name: str, split: str) -> list[float]:
-    """Return by how much more `diverse` gains than another arm, for each seed that both have."""
-    gains = [
-        [arms[arm]["after"][split]["relative_gain"] for arm in ("diverse", name)]
+def _differences(results: Figures, name: str, split: str, *, added: bool = False) -> list[float]:
+    """Return by how much more `diverse` gains than another arm, for each seed that both have.
+
+    After PPO; with `added`, from before PPO to after.
+    """
+
+    def gain(arm: Figures) -> float:
+        after: float = arm["after"][split]["relative_gain"]
+        return after - arm["before"][split]["relative_gain"] if added else after
+
+    return [
+        gain(arms["diverse"]) - gain(arms[name])
         for arms in results["seeds"].values()
         if {"diverse", name} <= set(arms)
     ]
-    return [diverse - other for diverse, other in gains]
 
 
 def _said(change: tuple[float, float, float]) -> str:

@@ -303,6 +303,10 @@ def test_arms_are_compared_on_the_seeds_that_both_have():
     assert "held-out, after PPO: +10.0 percentage points; one seed gives no interval." in verdict
     assert "A whole episode costs 4.0 times the wall-clock and 4.0 times the env" in verdict
     assert "3." not in verdict
+    seeds["2"]["single"] = arm(0.2, 0.21)
+    verdict = TABLES["verdict"]({"seeds": seeds})
+    assert "minus a single one, held-in, after PPO: +3.0 percentage points" in verdict
+    assert "minus a single one, held-in, what PPO adds: +18.0 percentage points" in verdict
 
 
 def test_a_seed_that_is_not_there_is_refused(tmp_path: Path):
