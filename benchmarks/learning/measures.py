@@ -157,7 +157,7 @@ def suspicious_edits(runs: Iterable[tuple[str, Iterable[Figures]]]) -> list[Figu
                 continue
             for search, replace in edits_of(row["reply"] or "") or ():
                 if _SUSPICIOUS.search(f"{search} {replace}"):
-                    found[name, row["task"], f"{search} -> {replace}"] += 1
+                    found[name, row["info"]["task"], f"{search} -> {replace}"] += 1
     return [
         {"where": where, "task": task, "edit": edit, "times": times}
         for (where, task, edit), times in found.most_common()

@@ -164,13 +164,13 @@ def test_intervals_are_students():
 
 def test_edits_that_touch_no_model_are_listed():
     rows = [
-        {"reward": 1.0, "task": "a", "reply": edit("SEED = 0", "SEED = 1"), "info": {"gain": 0.1}},
-        {"reward": 1.0, "task": "a", "reply": edit("C = 1", "C = 2"), "info": {"gain": 0.1}},
-        {"reward": 0.0, "task": "a", "reply": edit("SEED = 0", "SEED = 2"), "info": {"gain": -0.1}},
-        {"reward": None, "task": "a", "reply": edit("SEED = 0", "SEED = 3"), "info": None},
+        {"reward": 1.0, "reply": edit("SEED = 0", "SEED = 1"), "info": {"task": "a", "gain": 0.1}},
+        {"reward": 1.0, "reply": edit("C = 1", "C = 2"), "info": {"task": "a", "gain": 0.1}},
+        {"reward": 0.0, "reply": edit("SEED = 0", "SEED = 2"), "info": {"task": "a", "gain": -0.1}},
+        {"reward": None, "reply": edit("SEED = 0", "SEED = 3"), "info": None},
     ]
     found = measures.suspicious_edits([("x", rows)])
-    assert [row["edit"] for row in found] == ["SEED = 0 -> SEED = 1"]
+    assert [(row["task"], row["edit"]) for row in found] == [("a", "SEED = 0 -> SEED = 1")]
 
 
 def rollout(update: int, process: str, reward: float | None = 0.5, turn: int = 0) -> dict[str, Any]:
