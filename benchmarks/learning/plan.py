@@ -7,9 +7,22 @@ from pathlib import Path
 
 from mlagent_train.config import Config, load_config
 
-__all__ = ["ARMS", "FULL", "QUICK", "Arm", "Size", "arm_config", "base_config", "expert_config"]
+__all__ = [
+    "ARMS",
+    "EXPERTS",
+    "FULL",
+    "QUICK",
+    "Arm",
+    "Size",
+    "arm_config",
+    "base_config",
+    "expert_config",
+]
 
 _FILE = Path(__file__).parent / "learning.toml"
+
+EXPERTS = {"diverse": 0, "few": 4, "single": 1}
+"""How many ideas each expert may try on a task, the first of the list; 0: all."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,7 @@ ARMS: dict[str, Arm] = {
     for arm in (
         Arm("diverse", "diverse ideas, then step-wise PPO", "diverse"),
         Arm("episode", "the same start, then episode-wise PPO", "diverse", True, mode="episode"),
+        Arm("few", "four ideas a task, then step-wise PPO", "few"),
         Arm("single", "one idea a task, then step-wise PPO", "single"),
         Arm("none", "no warm start, then step-wise PPO", None),
         Arm(
@@ -93,7 +107,7 @@ def expert_config(ideas: str, size: Size) -> Config:
     """Return the configuration that an expert's trajectories are collected with."""
     return _load(
         f"collect.trajectories_per_task={size.trajectories}",
-        *(["collect.ideas_per_task=1"] if ideas == "single" else []),
+        f"collect.ideas_per_task={EXPERTS[ideas]}",
     )
 
 

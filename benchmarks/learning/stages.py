@@ -3,7 +3,7 @@
 ::
 
     <work>/
-        expert-diverse/  expert-single/      run folders with trajectories and state pool
+        expert-<ideas>/                      run folders with trajectories of the expert
         base/                                run folder of the base model's pretraining
         seed<n>/<arm>/                       run folder of `mlagent_train`, one for each arm
             evaluate/before.json after.json best-of-n.json
@@ -22,7 +22,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.learning.corpus import write_exercises, write_warm_start
-from benchmarks.learning.plan import ARMS, Arm, Size, arm_config, base_config, expert_config
+from benchmarks.learning.plan import ARMS, EXPERTS, Arm, Size, arm_config, base_config, expert_config
 from benchmarks.learning.probe import probe
 from mlagent_gym import build_pool
 from mlagent_train.collect import collect
@@ -70,7 +70,7 @@ class Work:
 
 def works(bench: Bench) -> Iterator[Work]:
     """Yield all pieces, in an order that has one seed of everything first."""
-    for ideas in ("diverse", "single"):
+    for ideas in EXPERTS:
         yield Work("collect", ideas, 0, lambda console, i=ideas: _collect(bench, i, console))
     yield Work("base", "", 0, lambda console: _pretrain(bench, console))
     for seed in bench.seeds:
