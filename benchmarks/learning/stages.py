@@ -22,7 +22,15 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.learning.corpus import write_exercises, write_warm_start
-from benchmarks.learning.plan import ARMS, EXPERTS, Arm, Size, arm_config, base_config, expert_config
+from benchmarks.learning.plan import (
+    ARMS,
+    EXPERTS,
+    Arm,
+    Size,
+    arm_config,
+    base_config,
+    expert_config,
+)
 from benchmarks.learning.probe import probe
 from mlagent_gym import build_pool
 from mlagent_train.collect import collect
