@@ -34,6 +34,8 @@ class Arm:
     """What it is, for the page."""
     ideas: str | None
     """Expert it is warm-started on; None: not at all."""
+    warm_start: float = 1.0
+    """Share of the examples that its warm start shows."""
     shares_start: bool = False
     """Whether it starts from the model of the arm `diverse`."""
     mode: str = "step"
@@ -45,15 +47,21 @@ ARMS: dict[str, Arm] = {
     arm.name: arm
     for arm in (
         Arm("diverse", "diverse ideas, then step-wise PPO", "diverse"),
-        Arm("episode", "the same start, then episode-wise PPO", "diverse", True, mode="episode"),
-        Arm("few", "four ideas a task, then step-wise PPO", "few"),
+        Arm(
+            "episode",
+            "the same start, then episode-wise PPO",
+            "diverse",
+            shares_start=True,
+            mode="episode",
+        ),
+        Arm("brief", "a brief start on four ideas a task, then step-wise PPO", "few", 0.2),
         Arm("single", "one idea a task, then step-wise PPO", "single"),
         Arm("none", "no warm start, then step-wise PPO", None),
         Arm(
             "shuffled",
             "the same start, then PPO on shuffled rewards",
             "diverse",
-            True,
+            shares_start=True,
             shuffled=True,
         ),
     )

@@ -147,7 +147,8 @@ def _warm_start(bench: Bench, arm: Arm, seed: int, console: Console) -> None:
         return
     _copy(_base(bench).sft_model, run.initial_model)
     if arm.ideas is not None:
-        write_warm_start(run, _trajectories(bench, arm.ideas), bench.size.examples)
+        examples = round(arm.warm_start * bench.size.examples)
+        write_warm_start(run, _trajectories(bench, arm.ideas), examples)
         sft(run, console)
 
 

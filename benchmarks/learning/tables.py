@@ -19,18 +19,16 @@ _SPLITS = ("held-in", "held-out")
 _NOTHING = "No run is finished yet."
 _SHOWN_EDITS = 12
 _OF_STEPS = {"valid": "valid", "improved": "score better", "reward": "mean reward"}
-_RAISED = ("diverse", "few")
+_RAISED = ("diverse", "brief")
 """Arms that claim 1 is about."""
 _CHANGES = {
     "diverse": "1. PPO",
-    "few": "1. PPO from four ideas a task",
+    "brief": "1. PPO after a brief start",
     "shuffled": "Control: PPO on shuffled rewards",
 }
 _STARTS = {
     ("diverse", "single"): "3. Diverse ideas minus a single one",
     ("diverse", "none"): "3. Diverse ideas minus no warm start",
-    ("few", "single"): "3. Four ideas minus a single one",
-    ("few", "none"): "3. Four ideas minus no warm start",
 }
 _FIRST_AND_SECOND = {("diverse", "episode"): "2. Step-wise minus episode-wise", **_STARTS}
 
@@ -302,7 +300,7 @@ def _rewards_table(results: Figures) -> str:
 
 def _reading_table(results: Figures) -> str:
     rows = []
-    for name in ("diverse", "few", "single", "episode"):
+    for name in ("diverse", "brief", "single", "episode"):
         for when in ("before", "after"):
             probes = per_arm(results, f"probe_{when}")[name]
             if not probes or (when == "before" and ARMS[name].shares_start):
