@@ -21,7 +21,7 @@ __all__ = [
 
 _FILE = Path(__file__).parent / "learning.toml"
 
-EXPERTS = {"diverse": 0, "few": 4, "single": 1}
+EXPERTS = {"diverse": 0, "two": 2, "single": 1}
 """How many ideas each expert may try on a task, the first of the list; 0: all."""
 
 
@@ -54,7 +54,7 @@ ARMS: dict[str, Arm] = {
             shares_start=True,
             mode="episode",
         ),
-        Arm("brief", "a brief start on four ideas a task, then step-wise PPO", "few", 0.2),
+        Arm("brief", "a brief start on two ideas a task, then step-wise PPO", "two", 0.2),
         Arm("single", "one idea a task, then step-wise PPO", "single"),
         Arm("none", "no warm start, then step-wise PPO", None),
         Arm(

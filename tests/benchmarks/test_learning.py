@@ -246,7 +246,7 @@ def test_every_arm_has_a_configuration_that_openrlhf_can_follow(size: Any, tmp_p
         steps = config.ppo.states_per_update * (size.turns if arm.mode == "episode" else 1)
         assert steps <= size.states
     limits = {ideas: expert_config(ideas, size).collect.ideas_per_task for ideas in EXPERTS}
-    assert limits == {"diverse": 0, "few": 4, "single": 1}
+    assert limits == {"diverse": 0, "two": 2, "single": 1}
 
 
 def test_all_arms_of_a_seed_come_before_the_next_seed(tmp_path: Path):
