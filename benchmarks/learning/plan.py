@@ -7,22 +7,9 @@ from pathlib import Path
 
 from mlagent_train.config import Config, load_config
 
-__all__ = [
-    "ARMS",
-    "EXPERTS",
-    "FULL",
-    "QUICK",
-    "Arm",
-    "Size",
-    "arm_config",
-    "base_config",
-    "expert_config",
-]
+__all__ = ["ARMS", "FULL", "QUICK", "Arm", "Size", "arm_config", "base_config", "expert_config"]
 
 _FILE = Path(__file__).parent / "learning.toml"
-
-EXPERTS = {"diverse": 0, "two": 2, "single": 1}
-"""How many ideas each expert may try on a task, the first of the list; 0: all."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +21,6 @@ class Arm:
     """What it is, for the page."""
     ideas: str | None
     """Expert it is warm-started on; None: not at all."""
-    warm_start: float = 1.0
-    """Share of the examples that its warm start shows."""
     shares_start: bool = False
     """Whether it starts from the model of the arm `diverse`."""
     mode: str = "step"
@@ -47,21 +32,14 @@ ARMS: dict[str, Arm] = {
     arm.name: arm
     for arm in (
         Arm("diverse", "diverse ideas, then step-wise PPO", "diverse"),
-        Arm(
-            "episode",
-            "the same start, then episode-wise PPO",
-            "diverse",
-            shares_start=True,
-            mode="episode",
-        ),
-        Arm("brief", "a brief start on two ideas a task, then step-wise PPO", "two", 0.2),
+        Arm("episode", "the same start, then episode-wise PPO", "diverse", True, mode="episode"),
         Arm("single", "one idea a task, then step-wise PPO", "single"),
         Arm("none", "no warm start, then step-wise PPO", None),
         Arm(
             "shuffled",
             "the same start, then PPO on shuffled rewards",
             "diverse",
-            shares_start=True,
+            True,
             shuffled=True,
         ),
     )
@@ -115,7 +93,7 @@ def expert_config(ideas: str, size: Size) -> Config:
     """Return the configuration that an expert's trajectories are collected with."""
     return _load(
         f"collect.trajectories_per_task={size.trajectories}",
-        f"collect.ideas_per_task={EXPERTS[ideas]}",
+        *(["collect.ideas_per_task=1"] if ideas == "single" else []),
     )
 
 

@@ -24,7 +24,6 @@ _STYLE: Any = {
 _COLOURS = {
     "diverse": "#4c6ef5",
     "episode": "#e8590c",
-    "brief": "#1098ad",
     "single": "#2b8a3e",
     "none": "#868e96",
     "shuffled": "#c2255c",

@@ -3,7 +3,7 @@
 ::
 
     <work>/
-        expert-<ideas>/                      run folders with trajectories of the expert
+        expert-diverse/  expert-single/      run folders with trajectories and state pool
         base/                                run folder of the base model's pretraining
         seed<n>/<arm>/                       run folder of `mlagent_train`, one for each arm
             evaluate/before.json after.json best-of-n.json
@@ -22,15 +22,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.learning.corpus import write_exercises, write_warm_start
-from benchmarks.learning.plan import (
-    ARMS,
-    EXPERTS,
-    Arm,
-    Size,
-    arm_config,
-    base_config,
-    expert_config,
-)
+from benchmarks.learning.plan import ARMS, Arm, Size, arm_config, base_config, expert_config
 from benchmarks.learning.probe import probe
 from mlagent_gym import build_pool
 from mlagent_train.collect import collect
@@ -78,7 +70,7 @@ class Work:
 
 def works(bench: Bench) -> Iterator[Work]:
     """Yield all pieces, in an order that has one seed of everything first."""
-    for ideas in EXPERTS:
+    for ideas in ("diverse", "single"):
         yield Work("collect", ideas, 0, lambda console, i=ideas: _collect(bench, i, console))
     yield Work("base", "", 0, lambda console: _pretrain(bench, console))
     for seed in bench.seeds:
@@ -147,8 +139,7 @@ def _warm_start(bench: Bench, arm: Arm, seed: int, console: Console) -> None:
         return
     _copy(_base(bench).sft_model, run.initial_model)
     if arm.ideas is not None:
-        examples = round(arm.warm_start * bench.size.examples)
-        write_warm_start(run, _trajectories(bench, arm.ideas), examples)
+        write_warm_start(run, _trajectories(bench, arm.ideas), bench.size.examples)
         sft(run, console)
 
 

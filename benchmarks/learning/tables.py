@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -19,18 +17,10 @@ _SPLITS = ("held-in", "held-out")
 _NOTHING = "No run is finished yet."
 _SHOWN_EDITS = 12
 _OF_STEPS = {"valid": "valid", "improved": "score better", "reward": "mean reward"}
-_RAISED = ("diverse", "brief")
-"""Arms that claim 1 is about."""
-_CHANGES = {
-    "diverse": "1. PPO",
-    "brief": "1. PPO after a brief start",
-    "shuffled": "Control: PPO on shuffled rewards",
-}
 _STARTS = {
-    ("diverse", "single"): "3. Diverse ideas minus a single one",
-    ("diverse", "none"): "3. Diverse ideas minus no warm start",
+    "single": "3. Diverse ideas minus a single one",
+    "none": "3. Diverse ideas minus no warm start",
 }
-_FIRST_AND_SECOND = {("diverse", "episode"): "2. Step-wise minus episode-wise", **_STARTS}
 
 
 def pairs(results: Figures) -> dict[str, dict[str, list[tuple[float, float]]]]:
@@ -75,44 +65,44 @@ def _gains_table(results: Figures) -> str:
 
 def _steps_table(results: Figures) -> str:
     """Return what PPO changes of single steps in the evaluation; they are not as rare as gains."""
+    seeds = [arms["diverse"] for arms in results["seeds"].values() if "diverse" in arms]
+    if not seeds:
+        return _NOTHING
     rows = []
-    for name in _RAISED:
-        seeds = [arms[name] for arms in results["seeds"].values() if name in arms]
-        for split, (key, what) in itertools.product(_SPLITS if seeds else (), _OF_STEPS.items()):
+    for split in _SPLITS:
+        for key, name in _OF_STEPS.items():
             both = [[arm[when][split][key] for when in ("before", "after")] for arm in seeds]
             befores, afters = zip(*both, strict=True)
             change = interval([after - before for before, after in both])
             cells = [_percent(fmean(befores)), _percent(fmean(afters)), _between(change)]
-            rows.append([name, split, what, *cells])
-    return _table(["arm", "split", "of the steps", "before", "after", "change"], rows)
+            rows.append([split, name, *cells])
+    return _table(["split", "of the steps", "before", "after", "change"], rows)
 
 
 def _verdict(results: Figures) -> str:
     lines = []
     for split, arms in pairs(results).items():
-        for name, what in _CHANGES.items():
+        for name, what in (("diverse", "1. PPO"), ("shuffled", "Control: PPO on shuffled rewards")):
             if name in arms:
                 change = interval([after - before for before, after in arms[name]])
                 lines.append(f"- {what}, {split}, after minus before: {_said(change)}")
-    lines += [
-        f"- {claim}, {split}, after PPO: {_said(interval(differences))}"
-        for names, claim in _FIRST_AND_SECOND.items()
-        for split in _SPLITS
-        if (differences := _differences(results, names, split))
-    ]
+    for name, claim in (("episode", "2. Step-wise minus episode-wise"), *_STARTS.items()):
+        lines += [
+            f"- {claim}, {split}, after PPO: {_said(interval(differences))}"
+            for split in _SPLITS
+            if (differences := _differences(results, name, split))
+        ]
     lines += [
         f"- {claim}, {split}, what PPO adds: {_said(interval(differences))}"
-        for names, claim in _STARTS.items()
+        for name, claim in _STARTS.items()
         for split in _SPLITS
-        if (differences := _differences(results, names, split, added=True))
+        if (differences := _differences(results, name, split, added=True))
     ]
     return "\n".join([*lines, *_mode_ratios(results)]) or _NOTHING
 
 
-def _differences(
-    results: Figures, names: tuple[str, str], split: str, *, added: bool = False
-) -> list[float]:
-    """Return by how much more the first of two arms gains, for each seed that both have.
+def _differences(results: Figures, name: str, split: str, *, added: bool = False) -> list[float]:
+    """Return by how much more `diverse` gains than another arm, for each seed that both have.
 
     After PPO; with `added`, from before PPO to after.
     """
@@ -121,11 +111,10 @@ def _differences(
         after: float = arm["after"][split]["relative_gain"]
         return after - arm["before"][split]["relative_gain"] if added else after
 
-    first, second = names
     return [
-        gain(arms[first]) - gain(arms[second])
+        gain(arms["diverse"]) - gain(arms[name])
         for arms in results["seeds"].values()
-        if {first, second} <= set(arms)
+        if {"diverse", name} <= set(arms)
     ]
 
 
@@ -142,8 +131,8 @@ def _sure(change: tuple[float, float, float]) -> str:
     return "the interval is below zero" if high < 0 else "the interval holds zero"
 
 
-def _task_table(name: str, results: Figures) -> str:
-    seeds = [arms[name] for arms in results["seeds"].values() if name in arms]
+def _task_table(results: Figures) -> str:
+    seeds = [arms["diverse"] for arms in results["seeds"].values() if "diverse" in arms]
     if not seeds:
         return _NOTHING
     rows = []
@@ -300,7 +289,7 @@ def _rewards_table(results: Figures) -> str:
 
 def _reading_table(results: Figures) -> str:
     rows = []
-    for name in ("diverse", "brief", "single", "episode"):
+    for name in ("diverse", "single", "episode"):
         for when in ("before", "after"):
             probes = per_arm(results, f"probe_{when}")[name]
             if not probes or (when == "before" and ARMS[name].shares_start):
@@ -384,7 +373,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 TABLES: Mapping[str, Callable[[Figures], str]] = {
     "gains": _gains_table,
-    **{f"by_task_{name}": partial(_task_table, name) for name in _RAISED},
+    "by_task": _task_table,
     "of_steps": _steps_table,
     "verdict": _verdict,
     "modes": _modes_table,

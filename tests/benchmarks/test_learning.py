@@ -17,15 +17,7 @@ from benchmarks.learning.base import exercises
 from benchmarks.learning.corpus import write_exercises, write_warm_start
 from benchmarks.learning.ideas import diverse
 from benchmarks.learning.knobs import Knob, find_knobs
-from benchmarks.learning.plan import (
-    ARMS,
-    EXPERTS,
-    FULL,
-    QUICK,
-    arm_config,
-    base_config,
-    expert_config,
-)
+from benchmarks.learning.plan import ARMS, FULL, QUICK, arm_config, base_config, expert_config
 from benchmarks.learning.probe import edits_of, fits, judge
 from benchmarks.learning.renaming import renamed
 from benchmarks.learning.report import write_report
@@ -245,8 +237,7 @@ def test_every_arm_has_a_configuration_that_openrlhf_can_follow(size: Any, tmp_p
         assert "--train.agent_func_path" in ppo_argv(Run(config, tmp_path))
         steps = config.ppo.states_per_update * (size.turns if arm.mode == "episode" else 1)
         assert steps <= size.states
-    limits = {ideas: expert_config(ideas, size).collect.ideas_per_task for ideas in EXPERTS}
-    assert limits == {"diverse": 0, "two": 2, "single": 1}
+    assert expert_config("single", size).collect.ideas_per_task == 1
 
 
 def test_all_arms_of_a_seed_come_before_the_next_seed(tmp_path: Path):
@@ -307,8 +298,7 @@ def test_arms_are_compared_on_the_seeds_that_both_have():
     }
     verdict = TABLES["verdict"]({"seeds": seeds})
     of_steps = TABLES["of_steps"]({"seeds": seeds})
-    changed = "held-out | score better | 5.0 % | 22.0 % | +17.0 [+12.0, +22.0] |"
-    assert f"| diverse | {changed}" in of_steps
+    assert "| held-out | score better | 5.0 % | 22.0 % | +17.0 [+12.0, +22.0] |" in of_steps
     assert "1. PPO, held-in, after minus before: +17.0 [+12.0, +22.0]" in verdict
     assert "held-out, after PPO: +10.0 percentage points; one seed gives no interval." in verdict
     assert "A whole episode costs 4.0 times the wall-clock and 4.0 times the env" in verdict
@@ -317,13 +307,6 @@ def test_arms_are_compared_on_the_seeds_that_both_have():
     verdict = TABLES["verdict"]({"seeds": seeds})
     assert "minus a single one, held-in, after PPO: +3.0 percentage points" in verdict
     assert "minus a single one, held-in, what PPO adds: +18.0 percentage points" in verdict
-    seeds["2"]["brief"] = arm(0.1, 0.3)
-    assert "1. PPO after a brief start, held-in, after minus before: +20.0" in TABLES["verdict"](
-        {"seeds": seeds}
-    )
-    assert "| brief | held-out | score better | 10.0 % | 30.0 % | +20.0 |" in TABLES["of_steps"](
-        {"seeds": seeds}
-    )
 
 
 def test_a_seed_that_is_not_there_is_refused(tmp_path: Path):
