@@ -40,8 +40,8 @@ def add_induction_heads(model: Any, seed: int) -> None:
     Parameters
     ----------
     model
-        A Qwen2 model with tied embeddings, as many key-value heads as heads, and two layers
-        at least.
+        A Llama or Qwen2 model with tied embeddings, biases of queries and keys, as many
+        key-value heads as heads, and two layers at least.
     seed
         Draws the projections.
 
@@ -53,7 +53,8 @@ def add_induction_heads(model: Any, seed: int) -> None:
     import torch
 
     config = model.config
-    if config.num_hidden_layers < 2 or config.num_key_value_heads != config.num_attention_heads:
+    few = config.num_hidden_layers < 2 or config.num_key_value_heads != config.num_attention_heads
+    if few or model.model.layers[0].self_attn.q_proj.bias is None:
         raise ConfigError(
             "model.tiny.induction needs two layers at least and as many kv_heads as heads. "
             "Change model.tiny, or set induction to false."

@@ -1,4 +1,4 @@
-"""A small Qwen2 model with its own tokenizer, made on the spot from the corpus it will read.
+"""A small Llama model with its own tokenizer, made on the spot from the corpus it will read.
 
 ``python -m mlagent_train.model FOLDER CORPUS SHAPE SEED`` makes one in a process of its own.
 """
@@ -20,9 +20,11 @@ from mlagent_train.induction import add_induction_heads
 __all__ = ["make_model", "train_tokenizer"]
 
 _END, _START, _PAD = "<|im_end|>", "<|im_start|>", "<|endoftext|>"
+_NUMBER = r"\p{N}+\) "
 _NAME = "[A-Z][A-Z0-9_]*(?![a-z])"
 _SPLIT = "|".join(
     (
+        _NUMBER,
         _NAME,
         rf" ?(?!{_NAME})\p{{L}}+",
         r"\p{N}",
@@ -36,7 +38,8 @@ _SPLIT = "|".join(
 
 But the name of a constant stands alone, whatever is before it, and can be one token. In a
 prompt it follows a line's end, in an edit a quotation mark, and it has to be the same there
-for a small model to copy it.
+for a small model to copy it. The number of a list's item, ``12) ``, is one token, too, unlike
+any number within the item.
 """
 
 
@@ -82,11 +85,12 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
 def make_model(folder: Path, texts: Iterable[str], shape: TinyModel, *, seed: int) -> None:
     """Write a new model and its tokenizer to `folder`, whole or not at all."""
     import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
+    from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = train_tokenizer(texts, shape.vocab_size)
     torch.manual_seed(seed)
-    config = Qwen2Config(
+    # Not Qwen2: for that, transformers splits texts as Qwen2 does, whatever tokenizer was saved.
+    config = LlamaConfig(
         vocab_size=-(-len(tokenizer) // 64) * 64,  # rows in multiples of 64 multiply faster
         hidden_size=shape.hidden_size,
         num_hidden_layers=shape.layers,
@@ -96,11 +100,12 @@ def make_model(folder: Path, texts: Iterable[str], shape: TinyModel, *, seed: in
         max_position_embeddings=shape.max_positions,
         rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
         tie_word_embeddings=True,
+        attention_bias=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    make: Any = Qwen2ForCausalLM
+    make: Any = LlamaForCausalLM
     model = make(config)
     if shape.induction:
         add_induction_heads(model, seed)

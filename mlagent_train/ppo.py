@@ -226,7 +226,7 @@ def _main(
 ) -> None:
     """Train a policy with step-wise PPO, running whatever stage before it is missing.
 
-    Without arguments, on a CPU: collects expert trajectories, makes a small Qwen2 model and
+    Without arguments, on a CPU: collects expert trajectories, makes a small Llama model and
     warm-starts it, trains it with OpenRLHF's PPO against the environments and evaluates it
     before and after, in about a quarter of an hour on two cores. Killed at any moment, the
     same command goes on where it was.

@@ -137,7 +137,7 @@ def _make_initial_model(run: Run, console: Console) -> None:
     run_job(job, run.folder / "sft", "initial")
     corpus.unlink()
     size = (run.initial_model / "model.safetensors").stat().st_size
-    console.print(f"  made a Qwen2 model ({size / 1e6:.1f} MB of weights) and its tokenizer")
+    console.print(f"  made a Llama model ({size / 1e6:.1f} MB of weights) and its tokenizer")
 
 
 def _examples(run: Run) -> tuple[list[dict[str, Any]], int]:
@@ -167,7 +167,7 @@ def _main(
 ) -> None:
     """Fine-tune the policy on the expert's trajectories with OpenRLHF (collects them if needed).
 
-    Without `model.path` a small Qwen2 model with its own tokenizer is made first; nothing is
+    Without `model.path` a small Llama model with its own tokenizer is made first; nothing is
     downloaded. Killed at any moment, the same command resumes from the last checkpoint.
     """
     console = Console()

@@ -144,7 +144,7 @@ class Collect:
 
 @dataclass(frozen=True)
 class TinyModel:
-    """A Qwen2 model made on the spot, with its own tokenizer, when `Model.path` is empty."""
+    """A Llama model made on the spot, with its own tokenizer, when `Model.path` is empty."""
 
     vocab_size: Annotated[int, Field(ge=300)] = 2048
     hidden_size: Positive = 256

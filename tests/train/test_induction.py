@@ -22,10 +22,11 @@ def tiny(**changes: Any) -> Any:
         "num_key_value_heads": 2,
         "intermediate_size": 256,
         "tie_word_embeddings": True,
+        "attention_bias": True,
         "rope_parameters": {"rope_type": "default", "rope_theta": 1e6},
     }
     torch.manual_seed(0)
-    return transformers.Qwen2ForCausalLM(transformers.Qwen2Config(**shape | changes))
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape | changes))
 
 
 def copied(model: Any) -> float:
@@ -53,7 +54,9 @@ def test_a_seed_decides_the_weights():
     assert not torch.equal(one, three)
 
 
-@pytest.mark.parametrize("shape", [{"num_hidden_layers": 1}, {"num_key_value_heads": 1}])
-def test_other_shapes_are_refused(shape: dict[str, int]):
+@pytest.mark.parametrize(
+    "shape", [{"num_hidden_layers": 1}, {"num_key_value_heads": 1}, {"attention_bias": False}]
+)
+def test_other_shapes_are_refused(shape: dict[str, Any]):
     with pytest.raises(ConfigError, match="induction"):
         add_induction_heads(tiny(**shape), seed=0)
