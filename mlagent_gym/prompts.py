@@ -19,7 +19,9 @@ Message = dict[str, str]
 Count = Callable[[str], int]
 
 _FOLDER = Path(__file__).parent / "templates"
-_KNOB = re.compile(r"^[A-Z][A-Z0-9_]* *(?::[^=\n]+)?= *\S.*$", re.MULTILINE)
+_KNOB = re.compile(
+    r"^(?P<search>(?P<name>[A-Z][A-Z0-9_]*) *(?::[^=\n]+)?= *)(?P<value>\S.*)$", re.MULTILINE
+)
 _LAST_FEEDBACK_CHARS = 300
 
 PRESETS: tuple[str, ...] = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
@@ -38,6 +40,9 @@ class Template:
     closing: str
     left_out: str
     history: str = ""
+    knob: str = "$search$value"
+    """How a constant of the script is listed: its ``$number``, ``$name`` and ``$value``, and
+    ``$search``, the text of its line before the value."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +127,10 @@ def _compose(template: Template, view: View, shown: int) -> list[Message]:
     left_out = len(view.history) - shown
     note = _fill(template.left_out, count=left_out) if left_out else ""
     recent = view.history[left_out:]
-    closing = _fill(template.closing, **_facts(view))
+    closing = _fill(template.closing, **_facts(template, view))
     if template.style == "summary":
         return [_user(_summary(template, view, recent, note, closing))]
-    messages = [_user(_fill(template.opening, **_facts(view)).strip())]
+    messages = [_user(_fill(template.opening, **_facts(template, view)).strip())]
     for number, (reply, feedback, _) in enumerate(recent):
         if number == 0 and note:
             messages[0] = _user(f"{messages[0]['content']}\n\n{note}")
@@ -141,7 +146,7 @@ def _summary(
     note: str,
     closing: str,
 ) -> str:
-    parts = [_fill(template.opening, **_facts(view)).strip()]
+    parts = [_fill(template.opening, **_facts(template, view)).strip()]
     if recent:
         first = len(view.history) - len(recent) + 1
         lines = [f"{first + i}. {summary}" for i, (_, _, summary) in enumerate(recent)]
@@ -158,7 +163,7 @@ def _summary(
     return "\n".join([*parts, closing])
 
 
-def _facts(view: View) -> dict[str, object]:
+def _facts(template: Template, view: View) -> dict[str, object]:
     return {
         "title": view.title,
         "description": view.description.strip(),
@@ -167,11 +172,17 @@ def _facts(view: View) -> dict[str, object]:
         "actions": view.actions,
         "form": view.form,
         "script": view.script.strip(),
-        "knobs": "\n".join(_KNOB.findall(view.script)) or "(none)",
+        "knobs": _knobs(template, view.script) or "(none)",
         "step": len(view.history) + 1,
         "max_steps": view.max_steps,
         "max_minutes": round(view.max_seconds / 60),
     }
+
+
+def _knobs(template: Template, script: str) -> str:
+    """List the constants of a script."""
+    knobs = enumerate(_KNOB.finditer(script), 1)
+    return "\n".join(_fill(template.knob, number=i, **knob.groupdict()) for i, knob in knobs)
 
 
 def _fill(template: str, **values: object) -> str:

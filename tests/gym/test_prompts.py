@@ -98,6 +98,16 @@ def test_a_template_can_be_a_file_of_ones_own(tmp_path):
     assert render_text(render_messages(load_template(str(path)), VIEW)) == "Housing prices\nGo."
 
 
+def test_a_template_says_how_constants_are_listed(tmp_path):
+    path = tmp_path / "numbered.toml"
+    path.write_text(
+        'style = "summary"\nbudget = 99\nopening = "$knobs"\nclosing = "Go."\nleft_out = ""\n'
+        'knob = "$number) $name is $value"\n'
+    )
+    text = render_text(render_messages(load_template(str(path)), VIEW))
+    assert text == "1) EPOCHS is 3\n2) RATE is 0.1  # step\nGo."
+
+
 def test_a_wrong_template_says_what_is_known(tmp_path):
     with pytest.raises(ConfigError, match="compact, mlab"):
         load_template("verbose")
