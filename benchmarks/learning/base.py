@@ -15,8 +15,8 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from benchmarks.learning.ideas import edit_of, prefixes
-from benchmarks.learning.knobs import Knob
+from benchmarks.learning.ideas import edit_of, prefixes, thought_of
+from benchmarks.learning.knobs import Knob, listed
 from benchmarks.learning.names import common_knobs, made_up_name, made_up_title
 
 __all__ = ["exercises"]
@@ -45,24 +45,26 @@ def exercises(words: Sequence[str], known: Sequence[Knob], count: int, seed: int
     choices = sorted({knob.text for knob in known if knob.value is not ... and knob.text[0] == '"'})
     for _ in range(count):
         knobs: dict[str, Knob] = {}
-        for _ in range(rng.randint(2, 14)):
+        for _ in range(rng.randint(2, 16)):
             (kind,) = rng.choices(range(3), _SHARES)
             knob = rng.choice(pools[kind]) if kind < 2 else _made_up(words, choices, rng)
             if rng.random() < 0.25 and (before := prefixes(knob, choices)):
                 knob = Knob(knob.name, f"{rng.choice(before)} {knob.text}")
             knobs[knob.name] = knob
-        shown = "\n".join(knob.line for knob in knobs.values())
-        once = [knob for knob in knobs.values() if shown.count(f"{knob.name} = ") == 1]
+        shown = list(knobs.values())
+        script = "\n".join(knob.line for knob in shown)
+        once = [knob for knob in shown if script.count(f"{knob.name} = ") == 1]
         edits = []
         for _ in range(rng.randint(4, 8)):
             knob = rng.choice(once)
             edit = edit_of(knob, rng.choice(prefixes(knob, choices) or ["4 *"]))
+            edits.append(thought_of(knob, shown))
             edits.append(json.dumps({"search": edit.search, "replace": edit.replace}))
         lines = (
             f"Task: {made_up_title(words, rng)}",
             f"{rng.choice(_METRICS)}, {rng.choice(('lower', 'higher'))} is better",
             "Knobs:",
-            shown,
+            listed(shown),
             "Next?",
         )
         yield [

@@ -16,26 +16,30 @@ from collections.abc import Sequence
 from benchmarks.learning.knobs import Knob, find_knobs
 from mlagent_gym.tasks import Edit, Idea, load_ideas, load_task
 
-__all__ = ["diverse", "edit_of", "prefixes"]
+__all__ = ["diverse", "edit_of", "prefixes", "thought_of"]
 
 _FACTORS_OF_COUNTS = ("2", "4")
 _FACTORS_OF_REALS = ("0.1", "0.3", "3", "10")
-_THOUGHT = "Try this."
 
 
 def diverse(task_id: str) -> tuple[Idea, ...]:
     """Return all changes of the starter's knobs."""
     task = load_task(task_id)
     script = task.starter_files()["train.py"].decode()
-    knobs = find_knobs(script)
+    shown = find_knobs(script, but=())
     ideas: dict[str, Idea] = {}
     banked = _values({edit.replace for idea in load_ideas(task) for edit in idea.edits})
-    for knob in knobs:
+    for knob in find_knobs(script):
         if script.count(f"{knob.name} = ") == 1:
             for prefix in prefixes(knob, banked.get(knob.name, [])):
                 edit = edit_of(knob, prefix)
-                ideas[edit.replace] = Idea(edit.replace, _THOUGHT, (edit,))
+                ideas[edit.replace] = Idea(edit.replace, thought_of(knob, shown), (edit,))
     return tuple(ideas.values())
+
+
+def thought_of(knob: Knob, knobs: Sequence[Knob]) -> str:
+    """Return the thought before an edit of one of some knobs: which, as the prompt lists it."""
+    return f"{knobs.index(knob) + 1}) {knob.name}"
 
 
 def edit_of(knob: Knob, prefix: str) -> Edit:

@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Knob", "find_knobs"]
+__all__ = ["Knob", "find_knobs", "listed", "shown_knobs"]
 
+_SHOWN = re.compile(r"^\d+\) ([A-Z][A-Z0-9_]*) = (.*)$", re.MULTILINE)
 _LINE = re.compile(r"^([A-Z][A-Z0-9_]*) = (\S.*?)(\s*#.*)?$", re.MULTILINE)
 
 
@@ -36,6 +37,16 @@ class Knob:
 
 
 def find_knobs(text: str, but: Sequence[str] = ("SEED", "VALIDATION_SHARE")) -> list[Knob]:
-    """Return the knobs of a script or a prompt, in order, without those named in `but`."""
+    """Return the knobs of a script, in order, without those named in `but`."""
     knobs = (Knob(found[1], found[2]) for found in _LINE.finditer(text))
     return [knob for knob in knobs if knob.name not in but]
+
+
+def listed(knobs: Sequence[Knob]) -> str:
+    """Return a prompt's list of knobs: ``3) DEPTH = 5``."""
+    return "\n".join(f"{number}) {knob.line}" for number, knob in enumerate(knobs, 1))
+
+
+def shown_knobs(prompt: str) -> list[Knob]:
+    """Return the knobs that a prompt lists, in order."""
+    return [Knob(found[1], found[2]) for found in _SHOWN.finditer(prompt)]

@@ -10,6 +10,7 @@ from mlagent_train.config import Config, load_config
 __all__ = ["ARMS", "FULL", "QUICK", "Arm", "Size", "arm_config", "base_config", "expert_config"]
 
 _FILE = Path(__file__).parent / "learning.toml"
+_PROMPT = Path(__file__).parent / "prompt.toml"
 
 
 @dataclass(frozen=True)
@@ -141,4 +142,4 @@ def arm_config(arm: Arm, seed: int, size: Size, rewards: Path) -> Config:
 
 
 def _load(*settings: str) -> Config:
-    return load_config(str(_FILE), settings)
+    return load_config(str(_FILE), [f'env.prompt="{_PROMPT}"', *settings])

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.learning.knobs import shown_knobs
 from mlagent_gym import parse
 from mlagent_gym.actions import EditScript
 from mlagent_train.chat import prompt_text, reply_text
@@ -39,7 +40,7 @@ def edits_of(reply: str) -> Edits | None:
 
 def fits(reply: str, prompt: str) -> bool:
     """Return whether a reply edits knobs that the prompt shows."""
-    shown = prompt.partition("\nKnobs:\n")[2].partition("\nSteps:\n")[0]
+    shown = "\n".join(knob.line for knob in shown_knobs(prompt))
     edits = edits_of(reply)
     return bool(edits) and all(
         search != replace and shown.count(search) == 1 for search, replace in edits or ()

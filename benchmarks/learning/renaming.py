@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.learning.knobs import Knob, find_knobs
+from benchmarks.learning.knobs import Knob, listed, shown_knobs
 from benchmarks.learning.names import common_knobs, made_up_name, made_up_title
 
 __all__ = ["renamed"]
@@ -49,7 +49,7 @@ def renamed(row: Row, words: Sequence[str], others: Sequence[Knob], rng: random.
     shown, steps, history = rest.partition(_STEPS)
     shown, closing = shown.rsplit("\n", 1) if not steps else (shown, "")
     texts = [shown, history, row["reply"]]
-    taken = {knob.name for knob in find_knobs(shown, but=())}
+    taken = {knob.name for knob in shown_knobs(shown)}
     for name in sorted(taken):
         if rng.random() >= _KEPT_NAMES:
             new = _new_name(words, taken, rng)
@@ -57,19 +57,26 @@ def renamed(row: Row, words: Sequence[str], others: Sequence[Knob], rng: random.
     shown, history, reply = texts
     touched = set(re.findall(r"[A-Z][A-Z0-9_]*(?= = )", history + reply))
     share = rng.random()
-    lines = [
-        line
-        for line in shown.splitlines()
-        if line.partition(" = ")[0] in touched or rng.random() < share
-    ]
+    knobs = [k for k in shown_knobs(shown) if k.name in touched or rng.random() < share]
     for knob in rng.sample(others, rng.randint(0, 8)):
         if not _mistakable(knob.name, taken):
             taken.add(knob.name)
-            lines.append(knob.line)
-    rng.shuffle(lines)
+            knobs.append(knob)
+    rng.shuffle(knobs)
     opening = re.sub(r"^Task: .*", lambda _: f"Task: {made_up_title(words, rng)}", opening)
-    prompt = opening + _KNOBS + "\n".join(lines) + (steps + history if steps else f"\n{closing}")
-    return {**row, "messages": [{"role": "user", "content": prompt}], "reply": reply}
+    prompt = opening + _KNOBS + listed(knobs) + (steps + history if steps else f"\n{closing}")
+    return {
+        **row,
+        "messages": [{"role": "user", "content": prompt}],
+        "reply": _renumbered(reply, knobs),
+    }
+
+
+def _renumbered(reply: str, knobs: Sequence[Knob]) -> str:
+    """Give the knobs that a reply names the numbers they are listed with."""
+    for number, knob in enumerate(knobs, 1):
+        reply = re.sub(rf"\d+\) {knob.name}\b", f"{number}) {knob.name}", reply)
+    return reply
 
 
 def _new_name(words: Sequence[str], taken: set[str], rng: random.Random) -> str:

@@ -24,19 +24,20 @@ from benchmarks.learning.report import write_report
 from benchmarks.learning.stages import Bench, works
 from benchmarks.learning.tables import TABLES
 from mlagent_gym import load_task, render, task_ids
+from mlagent_gym.prompts import View, load_template, render_messages, render_text
 from mlagent_train.files import read_jsonl, write_jsonl
 from mlagent_train.run import Run
 
 HELD_IN = [task for task in task_ids() if load_task(task).split == "held-in"]
 PROMPT = (
-    "Task: Houses\nmae, lower is better\nKnobs:\nDEPTH = 5\nLOG_TARGET = False\nC = 0.5\n"
-    'MODEL = "forest"\nSteps:\n1. DEPTH = 4 -> DEPTH = 5: MAE: 3\nNext?'
+    "Task: Houses\nmae, lower is better\nKnobs:\n1) DEPTH = 5\n2) LOG_TARGET = False\n"
+    '3) C = 0.5\n4) MODEL = "forest"\nSteps:\n1. DEPTH = 4 -> DEPTH = 5: MAE: 3\nNext?'
 )
 
 
-def edit(search: str, replace: str) -> str:
+def edit(search: str, replace: str, thought: str = "Change it.") -> str:
     edits = [{"search": search, "replace": replace}]
-    return render("Edit Script", {"script_name": "train.py", "edits": edits}, thought="Change it.")
+    return render("Edit Script", {"script_name": "train.py", "edits": edits}, thought=thought)
 
 
 def state(prompt: str, task: str = "a") -> dict[str, Any]:
@@ -48,10 +49,18 @@ def test_knobs_are_the_constants_of_a_script():
     assert find_knobs(script) == [Knob("DEPTH", "5"), Knob("ROWS", "1000")]
 
 
+def _first_prompt(task: str) -> str:
+    """Return the prompt of a task's starter, as these experiments write it."""
+    script = load_task(task).starter_files()["train.py"].decode()
+    view = View(task, "", "mae", False, "", "", script, [], 3, 60.0)
+    return render_text(render_messages(load_template(base_config().env.prompt), view))
+
+
 @pytest.mark.parametrize("task", HELD_IN)
 def test_every_idea_edits_a_knob_of_the_starter_once(task: str):
     script = load_task(task).starter_files()["train.py"].decode()
     ideas = diverse(task)
+    prompt = _first_prompt(task)
     assert len(ideas) > 9
     assert len({idea.name for idea in ideas}) == len(ideas)
     for idea in ideas:
@@ -59,18 +68,22 @@ def test_every_idea_edits_a_knob_of_the_starter_once(task: str):
         assert script.count(change.search) == 1
         assert change.search != change.replace
         assert "SEED" not in change.replace
+        assert f"\n{idea.idea} = " in prompt
         compile(script.replace(change.search, change.replace), "train.py", "exec")
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_a_renamed_step_still_fits_its_prompt(seed: int):
-    row = {**state(PROMPT), "reply": edit("DEPTH = ", "DEPTH = 2 * "), "info": {"valid": True}}
+    reply = edit("DEPTH = ", "DEPTH = 2 * ", "1) DEPTH")
+    row = {**state(PROMPT), "reply": reply, "info": {"valid": True}}
     others = [Knob("WIDTH", "32"), Knob("FLIP", "False"), *(Knob(f"K{i}", "0.1") for i in range(8))]
     out = renamed(row, ["forest", "image", "rate", "mean"], others, random.Random(seed))
     prompt = out["messages"][-1]["content"]
     assert fits(out["reply"], prompt), (prompt, out["reply"])
     ((search, _),) = edits_of(out["reply"]) or ()
     assert search in prompt.partition("Steps:")[2]  # the history was renamed with it
+    named = out["reply"].partition("Thought: ")[2].partition("\n")[0]
+    assert f"\n{named} = " in prompt.partition("Steps:")[0]
     assert prompt.endswith("\nNext?")
 
 
@@ -79,9 +92,11 @@ def test_every_exercise_edits_knobs_that_its_prompt_shows():
     chats = list(exercises(["forest", "image", "rate", "mean"], known, 50, seed=0))
     assert len(chats) == 50
     for prompt, reply in chats:
-        edits = [json.loads(line) for line in reply["content"].splitlines()]
+        lines = reply["content"].splitlines()
+        named, edits = lines[::2], [json.loads(line) for line in lines[1::2]]
         assert 4 <= len(edits) <= 8
-        for one in edits:
+        for name, one in zip(named, edits, strict=True):
+            assert f"\n{name} = " in prompt["content"]
             assert fits(edit(one["search"], one["replace"]), prompt["content"])
     assert chats == list(exercises(["forest", "image", "rate", "mean"], known, 50, seed=0))
 
