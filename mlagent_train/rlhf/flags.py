@@ -128,6 +128,7 @@ def ppo_flags(config: Config, files: PpoFiles) -> dict[str, Value]:
         "critic.freezing_steps": ppo.critic_warmup_updates if ppo.estimator == "gae" else -1,
         "actor.entropy_coef": ppo.entropy_coef,
         "actor.adam.lr": ppo.actor_lr,
+        "actor.adam.eps": ppo.actor_adam_eps,
         "critic.adam.lr": ppo.critic_lr,
         "actor.max_norm": ppo.max_norm,
         "critic.max_norm": ppo.max_norm,

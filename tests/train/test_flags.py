@@ -83,6 +83,7 @@ def test_openrlhf_parses_the_commands_of_every_preset(name, real_parser):
     ppo = real_parser(PPO_COMMAND).parse_args(to_argv(ppo_flags(config, PPO_FILES)))
     assert getattr(ppo, "rollout.batch_size") == config.ppo.states_per_update
     assert getattr(ppo, "actor.adam.lr") == config.ppo.actor_lr
+    assert getattr(ppo, "actor.adam.eps") == config.ppo.actor_adam_eps
     assert getattr(ppo, "train.colocate_all") is config.hardware.colocate
     assert getattr(ppo, "actor.eps_clip_low_high") == list(config.ppo.clip)
     sft = real_parser(SFT_COMMAND).parse_args(to_argv(sft_flags(config, SFT_FILES)))
