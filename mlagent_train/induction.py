@@ -53,8 +53,8 @@ def add_induction_heads(model: Any, seed: int) -> None:
     import torch
 
     config = model.config
-    few = config.num_hidden_layers < 2 or config.num_key_value_heads != config.num_attention_heads
-    if few or model.model.layers[0].self_attn.q_proj.bias is None:
+    unfit = config.num_hidden_layers < 2 or config.num_key_value_heads != config.num_attention_heads
+    if unfit or model.model.layers[0].self_attn.q_proj.bias is None:
         raise ConfigError(
             "model.tiny.induction needs two layers at least and as many kv_heads as heads. "
             "Change model.tiny, or set induction to false."

@@ -234,7 +234,7 @@ class Ppo:
     entropy_coef: NonNegative = 0.0
     actor_lr: PositiveFloat = 1e-6
     actor_adam_eps: PositiveFloat = 1e-8
-    """Larger keeps weights that hardly get a gradient, such as rare tokens', from drifting."""
+    """Larger takes smaller steps where gradients are small, as those of rare tokens."""
     critic_lr: PositiveFloat = 9e-6
     critic_warmup_updates: int = -1
     """The actor is frozen for this many updates and one more; -1: never."""
