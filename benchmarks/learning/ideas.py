@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.learning.knobs import Knob, find_knobs
+from benchmarks.learning.knobs import Knob, find_knobs, label
 from mlagent_gym.tasks import Edit, Idea, load_ideas, load_task
 
 __all__ = ["diverse", "edit_of", "prefixes", "thought_of"]
@@ -39,7 +39,7 @@ def diverse(task_id: str) -> tuple[Idea, ...]:
 
 def thought_of(knob: Knob, knobs: Sequence[Knob]) -> str:
     """Return the thought before an edit of one of some knobs: which, as the prompt lists it."""
-    return f"{knobs.index(knob) + 1}) {knob.name}"
+    return label(knob, knobs.index(knob) + 1)
 
 
 def edit_of(knob: Knob, prefix: str) -> Edit:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.learning.knobs import Knob, listed, shown_knobs
+from benchmarks.learning.knobs import Knob, label, listed, shown_knobs
 from benchmarks.learning.names import common_knobs, made_up_name, made_up_title
 
 __all__ = ["renamed"]
@@ -75,7 +75,7 @@ def renamed(row: Row, words: Sequence[str], others: Sequence[Knob], rng: random.
 def _renumbered(reply: str, knobs: Sequence[Knob]) -> str:
     """Give the knobs that a reply names the numbers they are listed with."""
     for number, knob in enumerate(knobs, 1):
-        reply = re.sub(rf"\d+\) {knob.name}\b", f"{number}) {knob.name}", reply)
+        reply = re.sub(rf"\d+\) {knob.name}\b", label(knob, number), reply)
     return reply
 
 
