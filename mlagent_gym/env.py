@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -80,6 +81,9 @@ class MLAgentEnv(gym.Env[str, str]):
         ``"messages"`` adds the prompt as chat messages to ``info["messages"]``.
     executor
         What runs the scripts: an `Executor`, or a name for `make_executor`.
+    run_cache
+        Folder in which runs are kept and, asked for again, replayed from; it may be shared by
+        processes. None: every script is run. For an `executor` given by name.
     store
         Folder of the store that states are saved to; None: in the cache.
     editor
@@ -124,6 +128,7 @@ class MLAgentEnv(gym.Env[str, str]):
         score_seeds: int = 1,
         observation: Literal["text", "messages"] = "text",
         executor: Executor | str = "auto",
+        run_cache: str | os.PathLike[str] | None = None,
         store: str | os.PathLike[str] | None = None,
         editor: Editor | EndpointConfig | Mapping[str, Any] | str | None = "auto",
         start_states: StatePool | str | os.PathLike[str] | None = None,
@@ -155,7 +160,16 @@ class MLAgentEnv(gym.Env[str, str]):
         self._data = data.of_variant(self.task, variant, seed=data_seed, size=data_size)
         self.editor = make_editor(editor, data.cache_root() / "completions")
         self._owns_executor = isinstance(executor, str)
-        self._executor = make_executor(executor) if isinstance(executor, str) else executor
+        if isinstance(executor, str):
+            cache = None if run_cache is None else Path(run_cache)
+            self._executor = make_executor(executor, cache=cache)
+        elif run_cache is None:
+            self._executor = executor
+        else:
+            raise ConfigError(
+                "run_cache is for an executor given by name; put your own into "
+                "mlagent_gym.sandbox.CachingExecutor instead."
+            )
         self._limits = run_limits(self.task)
         self._baseline = baseline(self.task, self._data, self._executor)
         self._score_seeds = score_seeds

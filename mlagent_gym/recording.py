@@ -27,7 +27,9 @@ from mlagent_gym.store import Store, digest_of
 
 __all__ = ["RecordEpisode", "last_record", "make_recorded", "resume"]
 
-_LOCAL = frozenset({"executor", "store", "start_states", "render_mode", "prompt_count"})
+_LOCAL = frozenset(
+    {"executor", "run_cache", "store", "start_states", "render_mode", "prompt_count"}
+)
 """Arguments that say where and with what an environment runs, not what it does."""
 
 _MAX_DIFFED_BYTES = 2**18

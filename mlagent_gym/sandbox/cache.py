@@ -20,7 +20,7 @@ from mlagent_gym.store import Store
 
 __all__ = ["CachingExecutor"]
 
-_FORMAT = 1
+_FORMAT = 2
 _REPEATABLE = {RunStatus.OK, RunStatus.ERROR}
 """How often a limit is hit depends on the machine, so such runs are made again."""
 
@@ -29,7 +29,8 @@ class CachingExecutor:
     """An executor that replays a run's output and files if it knows the run.
 
     A run is known by the workspace's files, the data, the script, the seed, the limits,
-    the interpreter and every installed package. A script that is not deterministic gets
+    the interpreter and every installed package. Only its wall-clock limit may be another one,
+    as long as the known run was shorter. A script that is not deterministic gets
     one of its outcomes for good, which is why caching is never the default. Entries that
     were damaged or cut short are noticed, and the script is run again.
 
@@ -57,11 +58,10 @@ class CachingExecutor:
         before = _digests(workspace)
         if before is None:
             return self._inner.run(script, workspace, data, limits, seed=seed)
-        key = _digest_of(
-            [_FORMAT, before, _data_digest(data), script, seed, asdict(limits), _installed()]
-        )
+        others = {name: value for name, value in asdict(limits).items() if name != "wall_s"}
+        key = _digest_of([_FORMAT, before, _data_digest(data), script, seed, others, _installed()])
         known = self._recall(key)
-        if known is not None:
+        if known is not None and known[0].wall_s < limits.wall_s:
             run, files = known
             _apply(workspace, before, files)
             self.hits += 1

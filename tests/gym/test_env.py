@@ -478,6 +478,22 @@ def test_a_fault_of_the_machine_leaves_everything_as_it_was(make_env):
     assert env.step(quality(0.9))[0] == again.step(quality(0.9))[0]
 
 
+def test_runs_are_replayed_from_a_cache_that_environments_share(make_env, tmp_path, monkeypatch):
+    made = []
+    fake = FakeExecutor(lambda *run: made.append(run[0]) or quality_run(*run))
+    monkeypatch.setattr("mlagent_gym.sandbox.choice.SandboxExecutor", lambda *_, **__: fake)
+    seen = []
+    for _ in range(2):
+        env = make_env(executor="unsafe", run_cache=tmp_path / "runs")
+        env.reset(seed=0)
+        made.clear()
+        seen.append([env.step(text)[:4] for text in (quality(0.5), LIST, RUN)])
+        assert bool(made) == (len(seen) == 1)
+    assert seen[0] == seen[1]
+    with pytest.raises(ConfigError, match="CachingExecutor"):
+        make_env(run_cache=tmp_path / "runs")
+
+
 def test_further_metrics_and_what_is_suspicious_are_told(make_env, monkeypatch, tmp_path):
     env = make_env()
     task = replace(env.unwrapped.task, also=("rmse",), leak=Leak(1.0, "prices are in the names"))

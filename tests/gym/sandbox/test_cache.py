@@ -121,6 +121,13 @@ def test_runs_that_hit_a_limit_are_made_again(workspace: Workspace, tmp_path: Pa
     assert [_run(executor, workspace).output for _ in range(3)] == ["first", "second", "second"]
 
 
+def test_only_a_longer_wall_clock_limit_is_needed(workspace: Workspace, tmp_path: Path) -> None:
+    runs = [Run(RunStatus.OK, "first", wall_s=20), Run(RunStatus.OK, "second", wall_s=5)]
+    executor = CachingExecutor(FakeExecutor(runs), tmp_path / "cache")
+    asked = [_run(executor, workspace, wall_s=limit) for limit in (30, 60, 10)]
+    assert [run.output for run in asked] == ["first", "first", "second"]
+
+
 def test_on_and_off_agree(workspace: Workspace, tmp_path: Path) -> None:
     workspace.write("train.py", b"import sys\nopen('out', 'w').write('x')\nprint(sys.argv)\n1 / 0")
     seen = []
