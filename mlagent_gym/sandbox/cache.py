@@ -98,7 +98,7 @@ class CachingExecutor:
             run = Run(**kept["entry"]["run"])
         except (OSError, ValueError, KeyError, TypeError, StoreError):
             return None
-        return replace(run, status=RunStatus(run.status), cached=True), files
+        return replace(run, status=RunStatus(run.status), queued_s=0.0, cached=True), files
 
 
 def _digests(folder: Path) -> dict[str, str] | None:

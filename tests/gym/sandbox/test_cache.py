@@ -33,7 +33,7 @@ def cached(tmp_path: Path) -> CachingExecutor:
         (workspace / "made").mkdir(exist_ok=True)
         (workspace / "made/model").write_text("weights")
         (workspace / "old.txt").unlink(missing_ok=True)
-        return Run(RunStatus.OK, "said", exit_code=0, cpu_s=1.5)
+        return Run(RunStatus.OK, "said", exit_code=0, cpu_s=1.5, queued_s=0.5)
 
     return CachingExecutor(FakeExecutor(answer), tmp_path / "cache")
 
@@ -59,7 +59,7 @@ def test_a_known_run_is_replayed_with_its_files(
     second = _run(cached, workspace)
     assert (cached.hits, cached.misses) == (1, 1)
     assert not first.cached
-    assert second == dataclasses.replace(first, cached=True)
+    assert second == dataclasses.replace(first, cached=True, queued_s=0)  # it waited for nothing
     assert workspace.read("submission.csv") == b"id,y"
     assert workspace.read("made/model") == b"weights"
     assert not workspace.exists("old.txt")
