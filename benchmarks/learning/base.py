@@ -57,8 +57,9 @@ def exercises(words: Sequence[str], known: Sequence[Knob], count: int, seed: int
         edits = []
         for _ in range(rng.randint(4, 8)):
             knob = rng.choice(once)
-            edit = edit_of(knob, rng.choice(prefixes(knob, choices) or ["4 *"]))
-            edits.append(thought_of(knob, shown))
+            prefix = rng.choice(prefixes(knob, choices) or ["4 *"])
+            edit = edit_of(knob, prefix)
+            edits.append(thought_of(knob, prefix, shown))
             edits.append(json.dumps({"search": edit.search, "replace": edit.replace}))
         lines = (
             f"Task: {made_up_title(words, rng)}",

@@ -1,12 +1,15 @@
 """What the expert tries in these experiments: changes of one knob that the tiny prompt shows.
 
 The tiny policy reads the script's knobs and nothing else of it, so only an idea about a knob
-can be read off its prompt. `diverse` has one or more for every knob: switches are turned
-over, numbers multiplied, and whatever else the task's bank sets a knob to.
+can be read off its prompt. `diverse` has one or more for every knob: switches are turned over,
+numbers multiplied by each of a few factors, and anything else becomes what the task's bank sets
+it to. The expert explores and does not choose: half of a count is tried like its double.
 
-An edit is written so that little has to be copied: ``DEPTH = `` becomes ``DEPTH = 2 * ``,
-``CLIP = `` becomes ``CLIP = not ``, ``MODEL = `` becomes ``MODEL = "forest" or ``. The value that
-stands there stays, and so the same edit fits whatever it is.
+A thought says what to do before it says where, ``not 3) CLIP``, ``2 * 5) DEPTH``: so what is worth
+doing can be learned on some scripts and done on others. An edit is written so that little has
+to be copied: ``DEPTH = `` becomes ``DEPTH = 2 * ``, ``CLIP = `` becomes ``CLIP = not ``, and
+``MODEL = `` becomes ``MODEL = "forest" or ``. The value that stands there stays, and so the same
+edit fits whatever it is.
 """
 
 from __future__ import annotations
@@ -18,8 +21,7 @@ from mlagent_gym.tasks import Edit, Idea, load_ideas, load_task
 
 __all__ = ["diverse", "edit_of", "prefixes", "thought_of"]
 
-_FACTORS_OF_COUNTS = ("2", "4")
-_FACTORS_OF_REALS = ("0.1", "0.3", "3", "10")
+_FACTORS = ("0.1", "0.5", "2", "4")
 
 
 def diverse(task_id: str) -> tuple[Idea, ...]:
@@ -31,15 +33,15 @@ def diverse(task_id: str) -> tuple[Idea, ...]:
     banked = _values({edit.replace for idea in load_ideas(task) for edit in idea.edits})
     for knob in find_knobs(script):
         if script.count(f"{knob.name} = ") == 1:
-            for prefix in prefixes(knob, banked.get(knob.name, [])):
-                edit = edit_of(knob, prefix)
-                ideas[edit.replace] = Idea(edit.replace, thought_of(knob, shown), (edit,))
+            for prefix in prefixes(knob, banked.get(knob.name, ())):
+                edit, thought = edit_of(knob, prefix), thought_of(knob, prefix, shown)
+                ideas[edit.replace] = Idea(edit.replace, thought, (edit,))
     return tuple(ideas.values())
 
 
-def thought_of(knob: Knob, knobs: Sequence[Knob]) -> str:
-    """Return the thought before an edit of one of some knobs: which, as the prompt lists it."""
-    return label(knob, knobs.index(knob) + 1)
+def thought_of(knob: Knob, prefix: str, knobs: Sequence[Knob]) -> str:
+    """Return the thought before an edit of one of some knobs: what to do, and which it is."""
+    return f"{prefix} {label(knob, knobs.index(knob) + 1)}"
 
 
 def edit_of(knob: Knob, prefix: str) -> Edit:
@@ -54,8 +56,7 @@ def prefixes(knob: Knob, others: Sequence[str]) -> list[str]:
     if isinstance(value, bool):
         return ["not"]
     if isinstance(value, (int, float)) and value:
-        factors = _FACTORS_OF_REALS if isinstance(value, float) else _FACTORS_OF_COUNTS
-        return [f"{factor} *" for factor in factors]
+        return [f"{factor} *" for factor in _FACTORS]
     return [f"{text} or" for text in others]
 
 
