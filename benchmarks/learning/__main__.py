@@ -71,12 +71,10 @@ def main(
     try:
         require_packages()
         for piece in works(bench):
-            alone = piece.stage not in SHARED  # what only one arm with one seed needs
-            if (
-                piece.stage not in chosen
-                or (alone and arm and piece.arm not in arm)
-                or (alone and seed and piece.seed not in seed)
-            ):
+            others = piece.stage not in SHARED and (
+                (arm and piece.arm not in arm) or (seed and piece.seed not in seed)
+            )
+            if piece.stage not in chosen or others:
                 continue
             began = time.monotonic()
             console.rule(f"[bold]{piece.stage}[/] {piece.arm}, seed {piece.seed}")

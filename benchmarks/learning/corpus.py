@@ -55,7 +55,7 @@ def write_exercises(run: Run, expert: Path, count: int) -> None:
     write_jsonl(run.sft_data, ({"messages": chat} for chat in chats))
 
 
-def write_warm_start(run: Run, expert: Path, count: int) -> None:
+def write_warm_start(run: Run, expert: Path, count: int, ideas: int = 0) -> None:
     """Write the expert's edits and renamed ones, shuffled, unless they are there.
 
     Without its other actions: taking back and ending are worth more than a young policy's
@@ -69,12 +69,25 @@ def write_warm_start(run: Run, expert: Path, count: int) -> None:
         Trajectories on the held-in tasks.
     count
         How many examples in all.
+    ideas
+        How many ideas for each task they show, drawn from those the expert tried; 0: all.
     """
     if not run.sft_data.exists():
         edits = [row for row in _valid_steps(expert) if edits_of(row["reply"])]
+        if ideas:
+            edits = _of_few_ideas(edits, ideas, random.Random(f"ideas/{run.config.seed}"))
         rows = _examples(run, edits, count)
         chats = ([*row["messages"], {"role": "assistant", "content": row["reply"]}] for row in rows)
         write_jsonl(run.sft_data, ({"messages": chat} for chat in chats))
+
+
+def _of_few_ideas(edits: Sequence[Row], ideas: int, rng: random.Random) -> list[Row]:
+    """Return the steps that try one of so many drawn ideas of their task."""
+    tried: dict[str, set[str]] = {}
+    for row in edits:
+        tried.setdefault(row["task"], set()).add(str(edits_of(row["reply"])))
+    kept = {task: rng.sample(sorted(found), ideas) for task, found in sorted(tried.items())}
+    return [row for row in edits if str(edits_of(row["reply"])) in kept[row["task"]]]
 
 
 def _examples(run: Run, steps: Sequence[Row], count: int) -> Iterator[Row]:

@@ -20,8 +20,9 @@ class Arm:
     name: str
     says: str
     """What it is, for the page."""
-    ideas: str | None
-    """Expert it is warm-started on; None: not at all."""
+    ideas: int | None = 0
+    """How many ideas of the expert for each task its warm start shows; 0: all, None: there is
+    no warm start."""
     shares_start: bool = False
     """Whether it starts from the model of the arm `diverse`."""
     mode: str = "step"
@@ -32,17 +33,11 @@ class Arm:
 ARMS: dict[str, Arm] = {
     arm.name: arm
     for arm in (
-        Arm("diverse", "diverse ideas, then step-wise PPO", "diverse"),
-        Arm("episode", "the same start, then episode-wise PPO", "diverse", True, mode="episode"),
-        Arm("single", "one idea a task, then step-wise PPO", "single"),
-        Arm("none", "no warm start, then step-wise PPO", None),
-        Arm(
-            "shuffled",
-            "the same start, then PPO on shuffled rewards",
-            "diverse",
-            True,
-            shuffled=True,
-        ),
+        Arm("diverse", "diverse ideas, then step-wise PPO"),
+        Arm("episode", "same start, then episode-wise PPO", shares_start=True, mode="episode"),
+        Arm("single", "one idea a task, then step-wise PPO", ideas=1),
+        Arm("none", "no warm start, then step-wise PPO", ideas=None),
+        Arm("shuffled", "same start, then shuffled rewards", shares_start=True, shuffled=True),
     )
 }
 
@@ -75,7 +70,7 @@ FULL = Size(
     updates=16,
     states=64,
     turns=4,
-    episodes=4,
+    episodes=8,
     probes=48,
 )
 QUICK = Size(
@@ -90,12 +85,9 @@ QUICK = Size(
 )
 
 
-def expert_config(ideas: str, size: Size) -> Config:
-    """Return the configuration that an expert's trajectories are collected with."""
-    return _load(
-        f"collect.trajectories_per_task={size.trajectories}",
-        *(["collect.ideas_per_task=1"] if ideas == "single" else []),
-    )
+def expert_config(size: Size) -> Config:
+    """Return the configuration that the expert's trajectories are collected with."""
+    return _load(f"collect.trajectories_per_task={size.trajectories}")
 
 
 def base_config() -> Config:

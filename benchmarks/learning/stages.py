@@ -3,11 +3,13 @@
 ::
 
     <work>/
-        expert-diverse/  expert-single/      run folders with trajectories and state pool
+        expert/                              run folder with trajectories and state pool
+        known-runs/                          what scripts did in evaluations, for all arms
         base/                                run folder of the base model's pretraining
         seed<n>/<arm>/                       run folder of `mlagent_train`, one for each arm
             evaluate/before.json after.json best-of-n.json
             probe-before.json probe-after.json
+            known-runs/                      what scripts did in its training
         results.json  learning.md  images/   written by `report`
 """
 
@@ -26,6 +28,7 @@ from benchmarks.learning.plan import ARMS, Arm, Size, arm_config, base_config, e
 from benchmarks.learning.probe import probe
 from mlagent_gym import build_pool
 from mlagent_train.collect import collect
+from mlagent_train.config import Config
 from mlagent_train.evaluate import evaluate
 from mlagent_train.ppo import ppo
 from mlagent_train.run import Run, open_run
@@ -48,14 +51,21 @@ class Bench:
     seeds: tuple[int, ...]
 
     def run(self, arm: Arm, seed: int) -> Run:
-        """Return an arm's run."""
-        rewards = self.folder / f"seed{seed}" / "diverse" / "ppo" / "rollouts.jsonl"
-        config = arm_config(arm, seed, self.size, rewards)
-        return Run(config, self.folder / f"seed{seed}" / arm.name)
+        """Return an arm's run; PPO replays what it ran before, so that its times are its own."""
+        folder = self.folder / f"seed{seed}" / arm.name
+        return Run(_replaying(self._config(arm, seed), folder), folder)
 
     def judged(self, arm: Arm, seed: int) -> Run:
-        """Return an arm's run with the environments that all arms are evaluated on."""
-        return replace(self.run(arm, seed), config=self.run(ARMS["diverse"], seed).config)
+        """Return an arm's run with the environments that all arms are evaluated on.
+
+        They share what scripts did; nothing is timed there.
+        """
+        config = _replaying(self._config(ARMS["diverse"], seed), self.folder)
+        return replace(self.run(arm, seed), config=config)
+
+    def _config(self, arm: Arm, seed: int) -> Config:
+        rewards = self.folder / f"seed{seed}" / "diverse" / "ppo" / "rollouts.jsonl"
+        return arm_config(arm, seed, self.size, rewards)
 
 
 @dataclass(frozen=True)
@@ -70,8 +80,7 @@ class Work:
 
 def works(bench: Bench) -> Iterator[Work]:
     """Yield all pieces, in an order that has one seed of everything first."""
-    for ideas in ("diverse", "single"):
-        yield Work("collect", ideas, 0, lambda console, i=ideas: _collect(bench, i, console))
+    yield Work("collect", "", 0, lambda console: _collect(bench, console))
     yield Work("base", "", 0, lambda console: _pretrain(bench, console))
     for seed in bench.seeds:
         for arm in ARMS.values():
@@ -96,12 +105,18 @@ def _works_of(bench: Bench, arm: Arm, seed: int) -> Iterator[Work]:
     yield work("probe", lambda c: _probe(bench, run, str(run.final_model), "after", seed, c))
 
 
-def _collect(bench: Bench, ideas: str, console: Console) -> None:
-    folder = bench.folder / f"expert-{ideas}"
+def _replaying(config: Config, folder: Path) -> Config:
+    """Return a configuration whose environments keep runs in a folder and replay equal ones."""
+    kwargs = {**config.env.kwargs, "run_cache": str(folder.resolve() / "known-runs")}
+    return replace(config, env=replace(config.env, kwargs=kwargs))
+
+
+def _collect(bench: Bench, console: Console) -> None:
+    folder = bench.folder / "expert"
     if (folder / "collect" / "summary.json").exists():
         console.print("  already there")
         return
-    collect(open_run(expert_config(ideas, bench.size), folder), console)
+    collect(open_run(expert_config(bench.size), folder), console)
 
 
 def _base(bench: Bench) -> Run:
@@ -112,20 +127,20 @@ def _pretrain(bench: Bench, console: Console) -> None:
     """Make the base model that all arms with all seeds begin with."""
     run = _base(bench)
     open_run(run.config, run.folder)
-    write_exercises(run, _trajectories(bench, "diverse"), bench.size.exercises)
+    write_exercises(run, _trajectories(bench), bench.size.exercises)
     sft(run, console)
 
 
 def _warm_start(bench: Bench, arm: Arm, seed: int, console: Console) -> None:
     """Lay out an arm's run folder and fine-tune its start model, unless it shares one."""
     run = bench.run(arm, seed)
-    expert = bench.folder / "expert-diverse"
+    expert = bench.folder / "expert"
     open_run(run.config, run.folder)
     _link(expert / "store", run.store)
     _copy(expert / "collect" / "summary.json", run.folder / "collect" / "summary.json")
     if not run.states.exists():
         build_pool(
-            sorted((expert / "collect" / "trajectories").glob("*.jsonl")),
+            sorted(_trajectories(bench).glob("*.jsonl")),
             run.states,
             steps=(0, 0) if arm.mode == "episode" else None,  # an episode begins at the starter
             keep_messages=True,
@@ -139,12 +154,12 @@ def _warm_start(bench: Bench, arm: Arm, seed: int, console: Console) -> None:
         return
     _copy(_base(bench).sft_model, run.initial_model)
     if arm.ideas is not None:
-        write_warm_start(run, _trajectories(bench, arm.ideas), bench.size.examples)
+        write_warm_start(run, _trajectories(bench), bench.size.examples, arm.ideas)
         sft(run, console)
 
 
-def _trajectories(bench: Bench, ideas: str) -> Path:
-    return bench.folder / f"expert-{ideas}" / "collect" / "trajectories"
+def _trajectories(bench: Bench) -> Path:
+    return bench.folder / "expert" / "collect" / "trajectories"
 
 
 def _evaluate(run: Run, model: str, name: str, console: Console) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ def test_every_idea_edits_a_knob_of_the_starter_once(task: str):
         assert script.count(change.search) == 1
         assert change.search != change.replace
         assert "SEED" not in change.replace
-        assert f"\n{idea.idea} = " in prompt
+        prefix = change.replace.removeprefix(change.search)
+        assert f"\n{idea.idea.removeprefix(prefix)} = " in prompt
         compile(script.replace(change.search, change.replace), "train.py", "exec")
 
 
@@ -96,17 +98,18 @@ def test_every_exercise_edits_knobs_that_its_prompt_shows():
         named, edits = lines[::2], [json.loads(line) for line in lines[1::2]]
         assert 4 <= len(edits) <= 8
         for name, one in zip(named, edits, strict=True):
-            assert f"\n{name} = " in prompt["content"]
+            change = one["replace"].removeprefix(one["search"])
+            assert name.startswith(change)
+            assert f"\n{name.removeprefix(change)} = " in prompt["content"]
             assert fits(edit(one["search"], one["replace"]), prompt["content"])
     assert chats == list(exercises(["forest", "image", "rate", "mean"], known, 50, seed=0))
 
 
-def test_the_warm_start_shows_edits_and_the_base_model_no_action(tmp_path: Path):
-    task = "spaceship-titanic"
-    replies = [edit("DEPTH = ", "DEPTH = 2 * "), render("Undo Edit Script", {"script_name": "a"})]
+def _write_steps(folder: Path, *replies: str) -> None:
+    """Write one trajectory of an expert."""
     steps = [
         {
-            "state": {"task": task, "seed": 0},
+            "state": {"task": "spaceship-titanic", "seed": 0},
             "env": {"id": "any"},
             "messages": [{"role": "user", "content": PROMPT}],
             "reply": reply,
@@ -114,8 +117,13 @@ def test_the_warm_start_shows_edits_and_the_base_model_no_action(tmp_path: Path)
         }
         for reply in replies
     ]
-    (tmp_path / "expert").mkdir()
-    write_jsonl(tmp_path / "expert" / "a.jsonl", steps)
+    folder.mkdir()
+    write_jsonl(folder / "a.jsonl", steps)
+
+
+def test_the_warm_start_shows_edits_and_the_base_model_no_action(tmp_path: Path):
+    undo = render("Undo Edit Script", {"script_name": "a"})
+    _write_steps(tmp_path / "expert", edit("DEPTH = ", "DEPTH = 2 * "), undo)
     run = Run(base_config(), tmp_path / "run")
     write_warm_start(run, tmp_path / "expert", 30)
     chats = [row["messages"] for row in read_jsonl(run.sft_data)]
@@ -131,6 +139,20 @@ def test_the_warm_start_shows_edits_and_the_base_model_no_action(tmp_path: Path)
     corpus = (base.trajectories / "steps.jsonl").read_text()
     assert "Undo Edit Script" in corpus
     assert json.dumps(exercises_read[0][1]["content"]) in corpus
+
+
+def test_a_warm_start_on_one_idea_shows_another_one_with_each_seed(tmp_path: Path):
+    changes = [f"{factor} *" for factor in (2, 4, 8, 16)]
+    replies = [edit("DEPTH = ", f"DEPTH = {change} ") for change in changes]
+    _write_steps(tmp_path / "expert", *replies, *replies)
+    shown = []
+    for seed in range(8):
+        run = Run(replace(base_config(), seed=seed), tmp_path / f"run{seed}")
+        write_warm_start(run, tmp_path / "expert", 12, ideas=1)
+        answers = [row["messages"][-1]["content"] for row in read_jsonl(run.sft_data)]
+        (only,) = {change for change in changes for text in answers if f"= {change}" in text}
+        shown.append(only)
+    assert len(set(shown)) > 1
 
 
 def test_renaming_makes_many_names_and_keeps_some():
@@ -252,7 +274,7 @@ def test_every_arm_has_a_configuration_that_openrlhf_can_follow(size: Any, tmp_p
         assert "--train.agent_func_path" in ppo_argv(Run(config, tmp_path))
         steps = config.ppo.states_per_update * (size.turns if arm.mode == "episode" else 1)
         assert steps <= size.states
-    assert expert_config("single", size).collect.ideas_per_task == 1
+    assert expert_config(size).collect.ideas_from == f"{diverse.__module__}:{diverse.__name__}"
 
 
 def test_all_arms_of_a_seed_come_before_the_next_seed(tmp_path: Path):
