@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import random
 import re
 import string
 import tomllib
@@ -43,6 +44,9 @@ class Template:
     knob: str = "$search$value"
     """How a constant of the script is listed: its ``$number``, ``$name`` and ``$value``, and
     ``$search``, the text of its line before the value."""
+    shuffle_knobs: bool = False
+    """List the constants in an order that script and history draw, so that no constant is
+    known by its place or number."""
 
 
 @dataclass(frozen=True)
@@ -172,17 +176,21 @@ def _facts(template: Template, view: View) -> dict[str, object]:
         "actions": view.actions,
         "form": view.form,
         "script": view.script.strip(),
-        "knobs": _knobs(template, view.script) or "(none)",
+        "knobs": _knobs(template, view) or "(none)",
         "step": len(view.history) + 1,
         "max_steps": view.max_steps,
         "max_minutes": round(view.max_seconds / 60),
     }
 
 
-def _knobs(template: Template, script: str) -> str:
-    """List the constants of a script."""
-    knobs = enumerate(_KNOB.finditer(script), 1)
-    return "\n".join(_fill(template.knob, number=i, **knob.groupdict()) for i, knob in knobs)
+def _knobs(template: Template, view: View) -> str:
+    """List the constants of the script."""
+    knobs = list(_KNOB.finditer(view.script))
+    if template.shuffle_knobs:
+        told = [view.script, *(summary for *_, summary in view.history)]
+        random.Random(repr(told)).shuffle(knobs)
+    lines = (_fill(template.knob, number=i, **knob.groupdict()) for i, knob in enumerate(knobs, 1))
+    return "\n".join(lines)
 
 
 def _fill(template: str, **values: object) -> str:

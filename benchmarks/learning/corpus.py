@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.learning.base import exercises
-from benchmarks.learning.knobs import Knob, find_knobs
+from benchmarks.learning.knobs import Knob, find_knobs, shown_knobs
 from benchmarks.learning.probe import edits_of
-from benchmarks.learning.renaming import renamed
+from benchmarks.learning.renaming import renamed, renumbered
 from mlagent_gym import load_task
 from mlagent_train.files import write_jsonl
 from mlagent_train.run import Run
@@ -96,8 +96,11 @@ def _examples(run: Run, steps: Sequence[Row], count: int) -> Iterator[Row]:
     others = {task: [k for t, ks in knobs.items() if t != task for k in ks] for task in knobs}
     for _ in range(count):
         row = rng.choice(steps)
-        as_is = rng.random() < _SHOWN_AS_IS
-        yield row if as_is else renamed(row, words, others[row["task"]], rng)
+        if rng.random() < _SHOWN_AS_IS:  # but for the number, which the expert cannot know
+            knobs = shown_knobs(row["messages"][-1]["content"])
+            yield {**row, "reply": renumbered(row["reply"], knobs)}
+        else:
+            yield renamed(row, words, others[row["task"]], rng)
 
 
 def _valid_steps(expert: Path) -> list[Row]:

@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.learning.knobs import Knob, label, listed, shown_knobs
 from benchmarks.learning.names import common_knobs, made_up_name, made_up_title
 
-__all__ = ["renamed"]
+__all__ = ["renamed", "renumbered"]
 
 Row = Mapping[str, Any]
 
@@ -68,11 +68,11 @@ def renamed(row: Row, words: Sequence[str], others: Sequence[Knob], rng: random.
     return {
         **row,
         "messages": [{"role": "user", "content": prompt}],
-        "reply": _renumbered(reply, knobs),
+        "reply": renumbered(reply, knobs),
     }
 
 
-def _renumbered(reply: str, knobs: Sequence[Knob]) -> str:
+def renumbered(reply: str, knobs: Sequence[Knob]) -> str:
     """Give the knobs that a reply names the numbers they are listed with."""
     for number, knob in enumerate(knobs, 1):
         reply = re.sub(rf"\d+\) {knob.name}\b", label(knob, number), reply)

@@ -17,10 +17,10 @@ from benchmarks.learning.__main__ import main
 from benchmarks.learning.base import exercises
 from benchmarks.learning.corpus import write_exercises, write_warm_start
 from benchmarks.learning.ideas import diverse
-from benchmarks.learning.knobs import Knob, find_knobs
+from benchmarks.learning.knobs import Knob, find_knobs, shown_knobs
 from benchmarks.learning.plan import ARMS, FULL, QUICK, arm_config, base_config, expert_config
 from benchmarks.learning.probe import edits_of, fits, judge
-from benchmarks.learning.renaming import renamed
+from benchmarks.learning.renaming import renamed, renumbered
 from benchmarks.learning.report import write_report
 from benchmarks.learning.stages import Bench, works
 from benchmarks.learning.tables import TABLES
@@ -70,7 +70,8 @@ def test_every_idea_edits_a_knob_of_the_starter_once(task: str):
         assert change.search != change.replace
         assert "SEED" not in change.replace
         prefix = change.replace.removeprefix(change.search)
-        assert f"\n{idea.idea.removeprefix(prefix)} = " in prompt
+        reply = renumbered(f"Thought: {idea.idea}", shown_knobs(prompt))
+        assert f"\n{reply.removeprefix(f'Thought: {prefix}')} = " in prompt
         compile(script.replace(change.search, change.replace), "train.py", "exec")
 
 
@@ -123,12 +124,15 @@ def _write_steps(folder: Path, *replies: str) -> None:
 
 def test_the_warm_start_shows_edits_and_the_base_model_no_action(tmp_path: Path):
     undo = render("Undo Edit Script", {"script_name": "a"})
-    _write_steps(tmp_path / "expert", edit("DEPTH = ", "DEPTH = 2 * "), undo)
+    _write_steps(tmp_path / "expert", edit("DEPTH = ", "DEPTH = 2 * ", "7) DEPTH"), undo)
     run = Run(base_config(), tmp_path / "run")
     write_warm_start(run, tmp_path / "expert", 30)
     chats = [row["messages"] for row in read_jsonl(run.sft_data)]
     assert len(chats) == 30
     assert all(fits(reply["content"], prompt["content"]) for prompt, reply in chats)
+    for prompt, reply in chats:
+        thought = reply["content"].partition("\n")[0].removeprefix("Thought: ")
+        assert f"\n{thought} = " in prompt["content"]
     assert len({prompt["content"] for prompt, _ in chats}) > 10
 
     base = Run(base_config(), tmp_path / "base")

@@ -108,6 +108,24 @@ def test_a_template_says_how_constants_are_listed(tmp_path):
     assert text == "1) EPOCHS is 3\n2) RATE is 0.1  # step\nGo."
 
 
+def test_a_template_may_list_constants_in_an_order_of_each_state(tmp_path):
+    path = tmp_path / "shuffled.toml"
+    path.write_text(
+        'style = "summary"\nbudget = 99\nopening = "$knobs"\nclosing = "Go."\nleft_out = ""\n'
+        'knob = "$number) $name"\nshuffle_knobs = true\n'
+    )
+    template = load_template(str(path))
+    script = "A = 1\nB = 2\nC = 3\nD = 4\n"
+    states = [dataclasses.replace(VIEW, script=script, history=HISTORY[:i]) for i in range(6)]
+    states += [dataclasses.replace(VIEW, script=script.replace("3", "5"))]
+    listed = [render_text(render_messages(template, state)) for state in states]
+    assert listed == [render_text(render_messages(template, state)) for state in states]
+    assert len(set(listed)) > 4
+    for text in listed:
+        assert sorted(line[3:] for line in text.split("\n")[:4]) == ["A", "B", "C", "D"]
+        assert [line[:3] for line in text.split("\n")[:4]] == ["1) ", "2) ", "3) ", "4) "]
+
+
 def test_a_wrong_template_says_what_is_known(tmp_path):
     with pytest.raises(ConfigError, match="compact, mlab"):
         load_template("verbose")
