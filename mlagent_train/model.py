@@ -20,7 +20,7 @@ from mlagent_train.induction import add_induction_heads
 __all__ = ["make_model", "train_tokenizer"]
 
 _END, _START, _PAD = "<|im_end|>", "<|im_start|>", "<|endoftext|>"
-_NUMBER = r"\p{N}+\) "
+_NUMBER = r" ?\p{N}+\) "
 _NAME = "[A-Z][A-Z0-9_]*(?![a-z])"
 _SPLIT = "|".join(
     (
@@ -38,8 +38,8 @@ _SPLIT = "|".join(
 
 But the name of a constant stands alone, whatever is before it, and can be one token. In a
 prompt it follows a line's end, in an edit a quotation mark, and it has to be the same there
-for a small model to copy it. The number of a list's item, ``12) ``, is one token, too, unlike
-any number within the item.
+for a small model to copy it. The number of a list's item, ``12) ``, is one token, too, with the
+space before it and unlike any number within the item.
 """
 
 

@@ -15,8 +15,8 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from benchmarks.learning.ideas import edit_of, prefixes, thought_of
-from benchmarks.learning.knobs import Knob, listed
+from benchmarks.learning.ideas import edit_of, prefixes
+from benchmarks.learning.knobs import Knob, listed, pointer
 from benchmarks.learning.names import common_knobs, made_up_name, made_up_title
 
 __all__ = ["exercises"]
@@ -57,9 +57,8 @@ def exercises(words: Sequence[str], known: Sequence[Knob], count: int, seed: int
         edits = []
         for _ in range(rng.randint(4, 8)):
             knob = rng.choice(once)
-            prefix = rng.choice(prefixes(knob, choices) or ["4 *"])
-            edit = edit_of(knob, prefix)
-            edits.append(thought_of(knob, prefix, shown))
+            edit = edit_of(knob, rng.choice(prefixes(knob, choices) or ["4 *"]))
+            edits.append(f"- {pointer(knob, shown.index(knob) + 1)}")
             edits.append(json.dumps({"search": edit.search, "replace": edit.replace}))
         lines = (
             f"Task: {made_up_title(words, rng)}",

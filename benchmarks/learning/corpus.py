@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.learning.base import exercises
 from benchmarks.learning.knobs import Knob, find_knobs, shown_knobs
 from benchmarks.learning.probe import edits_of
-from benchmarks.learning.renaming import renamed, renumbered
+from benchmarks.learning.renaming import pointed, renamed
 from mlagent_gym import load_task
 from mlagent_train.files import write_jsonl
 from mlagent_train.run import Run
@@ -96,9 +96,9 @@ def _examples(run: Run, steps: Sequence[Row], count: int) -> Iterator[Row]:
     others = {task: [k for t, ks in knobs.items() if t != task for k in ks] for task in knobs}
     for _ in range(count):
         row = rng.choice(steps)
-        if rng.random() < _SHOWN_AS_IS:  # but for the number, which the expert cannot know
+        if rng.random() < _SHOWN_AS_IS:
             knobs = shown_knobs(row["messages"][-1]["content"])
-            yield {**row, "reply": renumbered(row["reply"], knobs)}
+            yield {**row, "reply": pointed(row["reply"], knobs)}
         else:
             yield renamed(row, words, others[row["task"]], rng)
 

@@ -5,21 +5,19 @@ can be read off its prompt. `diverse` has one or more for every knob: switches a
 numbers multiplied by each of a few factors, and anything else becomes what the task's bank sets
 it to. The expert explores and does not choose: half of a count is tried like its double.
 
-A thought says what to do before it says where, ``not 3) CLIP``, ``2 * 5) DEPTH``: so what is worth
-doing can be learned on some scripts and done on others. An edit is written so that little has
-to be copied: ``DEPTH = `` becomes ``DEPTH = 2 * ``, ``CLIP = `` becomes ``CLIP = not ``, and
-``MODEL = `` becomes ``MODEL = "forest" or ``. The value that stands there stays, and so the same
-edit fits whatever it is.
+An edit is written so that little has to be copied: ``DEPTH = `` becomes ``DEPTH = 2 * ``,
+``CLIP = `` becomes ``CLIP = not ``, ``MODEL = `` becomes ``MODEL = "forest" or ``. The value that
+stands there stays, and so the same edit fits whatever it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.learning.knobs import Knob, find_knobs, label
+from benchmarks.learning.knobs import Knob, find_knobs
 from mlagent_gym.tasks import Edit, Idea, load_ideas, load_task
 
-__all__ = ["diverse", "edit_of", "prefixes", "thought_of"]
+__all__ = ["diverse", "edit_of", "prefixes"]
 
 _FACTORS = ("0.1", "0.5", "2", "4")
 
@@ -28,20 +26,14 @@ def diverse(task_id: str) -> tuple[Idea, ...]:
     """Return all changes of the starter's knobs."""
     task = load_task(task_id)
     script = task.starter_files()["train.py"].decode()
-    shown = find_knobs(script, but=())
     ideas: dict[str, Idea] = {}
     banked = _values({edit.replace for idea in load_ideas(task) for edit in idea.edits})
     for knob in find_knobs(script):
         if script.count(f"{knob.name} = ") == 1:
             for prefix in prefixes(knob, banked.get(knob.name, ())):
-                edit, thought = edit_of(knob, prefix), thought_of(knob, prefix, shown)
-                ideas[edit.replace] = Idea(edit.replace, thought, (edit,))
+                edit = edit_of(knob, prefix)
+                ideas[edit.replace] = Idea(edit.replace, knob.name, (edit,))
     return tuple(ideas.values())
-
-
-def thought_of(knob: Knob, prefix: str, knobs: Sequence[Knob]) -> str:
-    """Return the thought before an edit of one of some knobs: what to do, and which it is."""
-    return f"{prefix} {label(knob, knobs.index(knob) + 1)}"
 
 
 def edit_of(knob: Knob, prefix: str) -> Edit:

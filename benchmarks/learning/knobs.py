@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Knob", "find_knobs", "label", "listed", "shown_knobs"]
+__all__ = ["Knob", "find_knobs", "listed", "pointer", "shown_knobs"]
 
-_SHOWN = re.compile(r"^\d+\) ([A-Z][A-Z0-9_]*) = (.*)$", re.MULTILINE)
+_SHOWN = re.compile(r"^- (.*?)(?:\s+#.*)? \d+\) ([A-Z][A-Z0-9_]*)$", re.MULTILINE)
 _LINE = re.compile(r"^([A-Z][A-Z0-9_]*) = (\S.*?)(\s*#.*)?$", re.MULTILINE)
 
 
@@ -42,16 +42,16 @@ def find_knobs(text: str, but: Sequence[str] = ("SEED", "VALIDATION_SHARE")) -> 
     return [knob for knob in knobs if knob.name not in but]
 
 
-def label(knob: Knob, number: int) -> str:
-    """Return how prompts and replies point at a knob: ``3) DEPTH``."""
-    return f"{number}) {knob.name}"
+def pointer(knob: Knob, number: int) -> str:
+    """Return how prompts and replies point at a knob: ``False 3) CLIP``."""
+    return f"{knob.text} {number}) {knob.name}"
 
 
 def listed(knobs: Sequence[Knob]) -> str:
-    """Return a prompt's list of knobs: ``3) DEPTH = 5``."""
-    return "\n".join(f"{label(knob, i)} = {knob.text}" for i, knob in enumerate(knobs, 1))
+    """Return a prompt's list of knobs."""
+    return "\n".join(f"- {pointer(knob, i)}" for i, knob in enumerate(knobs, 1))
 
 
 def shown_knobs(prompt: str) -> list[Knob]:
     """Return the knobs that a prompt lists, in order."""
-    return [Knob(found[1], found[2]) for found in _SHOWN.finditer(prompt)]
+    return [Knob(found[2], found[1]) for found in _SHOWN.finditer(prompt)]

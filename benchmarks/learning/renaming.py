@@ -16,10 +16,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.learning.knobs import Knob, label, listed, shown_knobs
+from benchmarks.learning.knobs import Knob, listed, pointer, shown_knobs
 from benchmarks.learning.names import common_knobs, made_up_name, made_up_title
 
-__all__ = ["renamed", "renumbered"]
+__all__ = ["pointed", "renamed"]
 
 Row = Mapping[str, Any]
 
@@ -68,14 +68,16 @@ def renamed(row: Row, words: Sequence[str], others: Sequence[Knob], rng: random.
     return {
         **row,
         "messages": [{"role": "user", "content": prompt}],
-        "reply": renumbered(reply, knobs),
+        "reply": pointed(reply, knobs),
     }
 
 
-def renumbered(reply: str, knobs: Sequence[Knob]) -> str:
-    """Give the knobs that a reply names the numbers they are listed with."""
+def pointed(reply: str, knobs: Sequence[Knob]) -> str:
+    """Let a reply's thought point at the knob that it edits, as a prompt lists it."""
+    _, action, rest = reply.partition("\nAction: ")
     for number, knob in enumerate(knobs, 1):
-        reply = re.sub(rf"\d+\) {knob.name}\b", label(knob, number), reply)
+        if f'"{knob.name} = "' in rest:
+            return f"Thought: {pointer(knob, number)}{action}{rest}"
     return reply
 
 

@@ -20,7 +20,7 @@ from benchmarks.learning.ideas import diverse
 from benchmarks.learning.knobs import Knob, find_knobs, shown_knobs
 from benchmarks.learning.plan import ARMS, FULL, QUICK, arm_config, base_config, expert_config
 from benchmarks.learning.probe import edits_of, fits, judge
-from benchmarks.learning.renaming import renamed, renumbered
+from benchmarks.learning.renaming import pointed, renamed
 from benchmarks.learning.report import write_report
 from benchmarks.learning.stages import Bench, works
 from benchmarks.learning.tables import TABLES
@@ -31,8 +31,8 @@ from mlagent_train.run import Run
 
 HELD_IN = [task for task in task_ids() if load_task(task).split == "held-in"]
 PROMPT = (
-    "Task: Houses\nmae, lower is better\nKnobs:\n1) DEPTH = 5\n2) LOG_TARGET = False\n"
-    '3) C = 0.5\n4) MODEL = "forest"\nSteps:\n1. DEPTH = 4 -> DEPTH = 5: MAE: 3\nNext?'
+    "Task: Houses\nmae, lower is better\nKnobs:\n- 5 1) DEPTH\n- False 2) LOG_TARGET\n"
+    '- 0.5 3) C\n- "forest" 4) MODEL\nSteps:\n1. DEPTH = 4 -> DEPTH = 5: MAE: 3\nNext?'
 )
 
 
@@ -43,6 +43,10 @@ def edit(search: str, replace: str, thought: str = "Change it.") -> str:
 
 def state(prompt: str, task: str = "a") -> dict[str, Any]:
     return {"task": task, "messages": [{"role": "user", "content": prompt}]}
+
+
+def _thought(reply: str) -> str:
+    return reply.partition("Thought: ")[2].partition("\n")[0]
 
 
 def test_knobs_are_the_constants_of_a_script():
@@ -69,15 +73,14 @@ def test_every_idea_edits_a_knob_of_the_starter_once(task: str):
         assert script.count(change.search) == 1
         assert change.search != change.replace
         assert "SEED" not in change.replace
-        prefix = change.replace.removeprefix(change.search)
-        reply = renumbered(f"Thought: {idea.idea}", shown_knobs(prompt))
-        assert f"\n{reply.removeprefix(f'Thought: {prefix}')} = " in prompt
+        reply = pointed(edit(change.search, change.replace, idea.idea), shown_knobs(prompt))
+        assert f"\n- {_thought(reply)}\n" in prompt
         compile(script.replace(change.search, change.replace), "train.py", "exec")
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_a_renamed_step_still_fits_its_prompt(seed: int):
-    reply = edit("DEPTH = ", "DEPTH = 2 * ", "1) DEPTH")
+    reply = edit("DEPTH = ", "DEPTH = 2 * ")
     row = {**state(PROMPT), "reply": reply, "info": {"valid": True}}
     others = [Knob("WIDTH", "32"), Knob("FLIP", "False"), *(Knob(f"K{i}", "0.1") for i in range(8))]
     out = renamed(row, ["forest", "image", "rate", "mean"], others, random.Random(seed))
@@ -85,8 +88,7 @@ def test_a_renamed_step_still_fits_its_prompt(seed: int):
     assert fits(out["reply"], prompt), (prompt, out["reply"])
     ((search, _),) = edits_of(out["reply"]) or ()
     assert search in prompt.partition("Steps:")[2]  # the history was renamed with it
-    named = out["reply"].partition("Thought: ")[2].partition("\n")[0]
-    assert f"\n{named} = " in prompt.partition("Steps:")[0]
+    assert f"\n- {_thought(out['reply'])}\n" in prompt.partition("Steps:")[0]
     assert prompt.endswith("\nNext?")
 
 
@@ -99,9 +101,8 @@ def test_every_exercise_edits_knobs_that_its_prompt_shows():
         named, edits = lines[::2], [json.loads(line) for line in lines[1::2]]
         assert 4 <= len(edits) <= 8
         for name, one in zip(named, edits, strict=True):
-            change = one["replace"].removeprefix(one["search"])
-            assert name.startswith(change)
-            assert f"\n{name.removeprefix(change)} = " in prompt["content"]
+            assert f"\n{name}\n" in prompt["content"]
+            assert f"{name.rpartition(' ')[2]} = " == one["search"]
             assert fits(edit(one["search"], one["replace"]), prompt["content"])
     assert chats == list(exercises(["forest", "image", "rate", "mean"], known, 50, seed=0))
 
@@ -124,15 +125,14 @@ def _write_steps(folder: Path, *replies: str) -> None:
 
 def test_the_warm_start_shows_edits_and_the_base_model_no_action(tmp_path: Path):
     undo = render("Undo Edit Script", {"script_name": "a"})
-    _write_steps(tmp_path / "expert", edit("DEPTH = ", "DEPTH = 2 * ", "7) DEPTH"), undo)
+    _write_steps(tmp_path / "expert", edit("DEPTH = ", "DEPTH = 2 * "), undo)
     run = Run(base_config(), tmp_path / "run")
     write_warm_start(run, tmp_path / "expert", 30)
     chats = [row["messages"] for row in read_jsonl(run.sft_data)]
     assert len(chats) == 30
     assert all(fits(reply["content"], prompt["content"]) for prompt, reply in chats)
     for prompt, reply in chats:
-        thought = reply["content"].partition("\n")[0].removeprefix("Thought: ")
-        assert f"\n{thought} = " in prompt["content"]
+        assert f"\n- {_thought(reply['content'])}\n" in prompt["content"]
     assert len({prompt["content"] for prompt, _ in chats}) > 10
 
     base = Run(base_config(), tmp_path / "base")
@@ -187,7 +187,7 @@ def test_an_edit_fits_when_it_changes_a_shown_knob(reply: str, expected: bool):
 
 
 def test_a_policy_that_reads_is_told_from_one_that_remembers():
-    states = [state(PROMPT.replace("DEPTH = 5", f"D{i} = 5"), "ab"[i % 2]) for i in range(10, 20)]
+    states = [state(PROMPT.replace("DEPTH", f"D{i}"), "ab"[i % 2]) for i in range(10, 20)]
     reads = [[edit(f"D{i} = ", f"D{i} = 2 * ")] for i in range(10, 20)]
     remembers = [[edit("C = ", "C = 3 * ")]] * 10
     assert judge(states, reads, 0)["fits"] == 1.0
