@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from benchmarks.learning.ideas import edit_of, prefixes
-from benchmarks.learning.knobs import Knob, listed, pointer
+from benchmarks.learning.knobs import Knob, listed
 from benchmarks.learning.names import common_knobs, made_up_name, made_up_title
 
 __all__ = ["exercises"]
@@ -54,21 +54,21 @@ def exercises(words: Sequence[str], known: Sequence[Knob], count: int, seed: int
         shown = list(knobs.values())
         script = "\n".join(knob.line for knob in shown)
         once = [knob for knob in shown if script.count(f"{knob.name} = ") == 1]
-        edits = []
+        edits, lines = [], listed(shown).splitlines()
         for _ in range(rng.randint(4, 8)):
             knob = rng.choice(once)
             edit = edit_of(knob, rng.choice(prefixes(knob, choices) or ["4 *"]))
-            edits.append(f"- {pointer(knob, shown.index(knob) + 1)}")
+            edits.append(lines[shown.index(knob)])
             edits.append(json.dumps({"search": edit.search, "replace": edit.replace}))
-        lines = (
+        prompt = (
             f"Task: {made_up_title(words, rng)}",
             f"{rng.choice(_METRICS)}, {rng.choice(('lower', 'higher'))} is better",
             "Knobs:",
-            listed(shown),
+            *lines,
             "Next?",
         )
         yield [
-            {"role": "user", "content": "\n".join(lines)},
+            {"role": "user", "content": "\n".join(prompt)},
             {"role": "assistant", "content": "\n".join(edits)},
         ]
 

@@ -83,11 +83,12 @@ def write_warm_start(run: Run, expert: Path, count: int, ideas: int = 0) -> None
 
 def _of_few_ideas(edits: Sequence[Row], ideas: int, rng: random.Random) -> list[Row]:
     """Return the steps that try one of so many drawn ideas of their task."""
-    tried: dict[str, set[str]] = {}
+    tried: dict[str, dict[str, list[Row]]] = {}
     for row in edits:
-        tried.setdefault(row["task"], set()).add(str(edits_of(row["reply"])))
-    kept = {task: rng.sample(sorted(found), ideas) for task, found in sorted(tried.items())}
-    return [row for row in edits if str(edits_of(row["reply"])) in kept[row["task"]]]
+        rows = tried.setdefault(row["task"], {})
+        rows.setdefault(str(edits_of(row["reply"])), []).append(row)
+    kept = ((rows, rng.sample(sorted(rows), ideas)) for _, rows in sorted(tried.items()))
+    return [row for rows, drawn in kept for idea in drawn for row in rows[idea]]
 
 
 def _examples(run: Run, steps: Sequence[Row], count: int) -> Iterator[Row]:
@@ -97,8 +98,8 @@ def _examples(run: Run, steps: Sequence[Row], count: int) -> Iterator[Row]:
     for _ in range(count):
         row = rng.choice(steps)
         if rng.random() < _SHOWN_AS_IS:
-            knobs = shown_knobs(row["messages"][-1]["content"])
-            yield {**row, "reply": pointed(row["reply"], knobs)}
+            shown = shown_knobs(row["messages"][-1]["content"])
+            yield {**row, "reply": pointed(row["reply"], shown)}
         else:
             yield renamed(row, words, others[row["task"]], rng)
 

@@ -51,7 +51,7 @@ class Bench:
     seeds: tuple[int, ...]
 
     def run(self, arm: Arm, seed: int) -> Run:
-        """Return an arm's run; PPO replays what it ran before, so that its times are its own."""
+        """Return an arm's run; it replays no runs but its own, so that its times compare."""
         folder = self.folder / f"seed{seed}" / arm.name
         return Run(_replaying(self._config(arm, seed), folder), folder)
 
