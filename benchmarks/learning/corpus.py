@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,8 @@ def write_exercises(run: Run, expert: Path, count: int) -> None:
     write_jsonl(run.sft_data, ({"messages": chat} for chat in chats))
 
 
-def write_warm_start(run: Run, expert: Path, count: int, ideas: int = 0) -> None:
-    """Write the expert's edits and renamed ones, shuffled, unless they are there.
+def write_warm_start(run: Run, expert: Path, count: int, *, ideas: int = 0, turns: int = 1) -> None:
+    """Write chats of the expert's edits and renamed ones, shuffled, unless they are there.
 
     Without its other actions: taking back and ending are worth more than a young policy's
     edits, which often do not fit, and PPO would settle for them before the edits get better.
@@ -68,17 +68,27 @@ def write_warm_start(run: Run, expert: Path, count: int, ideas: int = 0) -> None
     expert
         Trajectories on the held-in tasks.
     count
-        How many examples in all.
+        How many chats in all.
     ideas
         How many ideas for each task they show, drawn from those the expert tried; 0: all.
+    turns
+        A chat has between one and so many steps. They have nothing to do with each other: what
+        there is to learn is to read the last prompt.
     """
     if not run.sft_data.exists():
         edits = [row for row in _valid_steps(expert) if edits_of(row["reply"])]
         if ideas:
             edits = _of_few_ideas(edits, ideas, random.Random(f"ideas/{run.config.seed}"))
-        rows = _examples(run, edits, count)
-        chats = ([*row["messages"], {"role": "assistant", "content": row["reply"]}] for row in rows)
-        write_jsonl(run.sft_data, ({"messages": chat} for chat in chats))
+        rng = random.Random(f"turns/{run.config.seed}")
+        lengths = [rng.randint(1, turns) for _ in range(count)]
+        rows = _examples(run, edits, sum(lengths))
+        chats = (itertools.islice(rows, length) for length in lengths)
+        write_jsonl(run.sft_data, ({"messages": _chat(chat)} for chat in chats))
+
+
+def _chat(rows: Iterable[Row]) -> list[Mapping[str, str]]:
+    replies = ([*row["messages"], {"role": "assistant", "content": row["reply"]}] for row in rows)
+    return [message for turn in replies for message in turn]
 
 
 def _of_few_ideas(edits: Sequence[Row], ideas: int, rng: random.Random) -> list[Row]:

@@ -24,17 +24,26 @@ class Arm:
     """How many ideas of the expert for each task its warm start shows; 0: all, None: there is
     no warm start."""
     shares_start: bool = False
-    """Whether it starts from the model of the arm `diverse`."""
+    """Whether its start is that of the arm `diverse`, with nothing more."""
     mode: str = "step"
+    """``episode``: PPO on whole episodes, from the start of `diverse`, which is shown chats of
+    many turns first."""
     shuffled: bool = False
     """Whether its rewards are drawn instead of earned."""
+    timed: bool = False
+    """Whether its times are compared, so that it may replay no runs but its own."""
 
 
 ARMS: dict[str, Arm] = {
     arm.name: arm
     for arm in (
-        Arm("diverse", "diverse ideas, then step-wise PPO"),
-        Arm("episode", "same start, then episode-wise PPO", shares_start=True, mode="episode"),
+        Arm("diverse", "diverse ideas, then step-wise PPO", timed=True),
+        Arm(
+            "episode",
+            "same start, shown chats of many turns, then episode-wise PPO",
+            mode="episode",
+            timed=True,
+        ),
         Arm("single", "one idea a task, then step-wise PPO", ideas=1),
         Arm("none", "no warm start, then step-wise PPO", ideas=None),
         Arm("shuffled", "same start, then shuffled rewards", shares_start=True, shuffled=True),
@@ -52,6 +61,8 @@ class Size:
     """Of the expert, for each held-in task."""
     examples: int
     """Steps shown in the warm start, renamed ones included; each is shown once."""
+    chats: int
+    """Chats of up to `turns` of such steps, shown before episode-wise PPO."""
     updates: int
     states: int
     """Environment steps of an update."""
@@ -67,6 +78,7 @@ FULL = Size(
     exercises=16_000,
     trajectories=12,
     examples=3_200,
+    chats=800,
     updates=16,
     states=64,
     turns=4,
@@ -77,6 +89,7 @@ QUICK = Size(
     exercises=1_600,
     trajectories=4,
     examples=800,
+    chats=200,
     updates=2,
     states=32,
     turns=4,
@@ -115,6 +128,7 @@ def arm_config(arm: Arm, seed: int, size: Size, rewards: Path) -> Config:
     if arm.mode == "episode":
         episodes = size.states // size.turns
         settings += [
+            "sft.max_tokens=2048",
             "env.mode=episode",
             f"env.max_steps={size.turns}",
             f"ppo.states_per_update={episodes}",

@@ -4,12 +4,12 @@
 
     <work>/
         expert/                              run folder with trajectories and state pool
-        known-runs/                          what scripts did in evaluations, for all arms
+        known-runs/                          what scripts did wherever nothing is timed
         base/                                run folder of the base model's pretraining
         seed<n>/<arm>/                       run folder of `mlagent_train`, one for each arm
             evaluate/before.json after.json best-of-n.json
             probe-before.json probe-after.json
-            known-runs/                      what scripts did in its training
+            known-runs/                      what scripts did in its training, if it is timed
         results.json  learning.md  images/   written by `report`
 """
 
@@ -51,9 +51,10 @@ class Bench:
     seeds: tuple[int, ...]
 
     def run(self, arm: Arm, seed: int) -> Run:
-        """Return an arm's run; it replays no runs but its own, so that its times compare."""
+        """Return an arm's run."""
         folder = self.folder / f"seed{seed}" / arm.name
-        return Run(_replaying(self._config(arm, seed), folder), folder)
+        known = folder if arm.timed else self.folder
+        return Run(_replaying(self._config(arm, seed), known), folder)
 
     def judged(self, arm: Arm, seed: int) -> Run:
         """Return an arm's run with the environments that all arms are evaluated on.
@@ -148,14 +149,18 @@ def _warm_start(bench: Bench, arm: Arm, seed: int, console: Console) -> None:
             held_out=run.held_in,
         )
     first = bench.run(ARMS["diverse"], seed)
-    if arm.shares_start:
+    if arm.mode == "episode":
+        _copy(first.sft_model, run.initial_model)
+        write_warm_start(run, _trajectories(bench), bench.size.chats, turns=bench.size.turns)
+        sft(run, console)
+    elif arm.shares_start:
         _copy(first.sft_model, run.sft_model)
         _copy(first.folder / "sft" / "summary.json", run.folder / "sft" / "summary.json")
-        return
-    _copy(_base(bench).sft_model, run.initial_model)
-    if arm.ideas is not None:
-        write_warm_start(run, _trajectories(bench), bench.size.examples, arm.ideas)
-        sft(run, console)
+    else:
+        _copy(_base(bench).sft_model, run.initial_model)
+        if arm.ideas is not None:
+            write_warm_start(run, _trajectories(bench), bench.size.examples, ideas=arm.ideas)
+            sft(run, console)
 
 
 def _trajectories(bench: Bench) -> Path:
