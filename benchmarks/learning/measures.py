@@ -17,6 +17,8 @@ from mlagent_train.trajectories import read_trajectories
 __all__ = [
     "Figures",
     "best_of_n",
+    "change_of",
+    "changes",
     "curve",
     "gains",
     "interval",
@@ -30,6 +32,7 @@ _SUSPICIOUS = re.compile(
     r"\b(SEED|VALIDATION_SHARE|TRAIN_ON_VALID|sample_submission|submission|answers|private)\b"
 )
 """What an edit may touch to raise the score without a better model."""
+_FACTOR = re.compile(r"([0-9.]+) \*$")
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
@@ -56,6 +59,38 @@ def gains(run: Run, name: str) -> dict[str, Figures]:
         for split, names in splits.items()
     }
     return {**means, **{task: {key: values[key] for key in keys} for task, values in tasks.items()}}
+
+
+def change_of(reply: str) -> str:
+    """Name the kind of a reply's change, by what it puts before a knob's value."""
+    edits = edits_of(reply)
+    if not edits:
+        return "no edit"
+    search, replace = edits[0]
+    prefix = replace.removeprefix(search).strip()
+    if prefix == "not":
+        return "turned over"
+    if factor := _FACTOR.match(prefix):
+        return "made larger" if float(factor[1]) > 1 else "made smaller"
+    return "another value"
+
+
+def changes(run: Run, name: str) -> dict[str, Figures]:
+    """Return how many steps of an evaluation there were of each kind of change, by split.
+
+    Returns
+    -------
+    dict
+        By split and kind: ``steps``, and how many of them score ``better``.
+    """
+    splits: dict[str, Figures] = {"held-in": {}, "held-out": {}}
+    for rows in read_trajectories(run.folder / "evaluate" / name):
+        for row in _kept(rows):
+            kinds = splits["held-in" if row["task"] in run.held_in else "held-out"]
+            kind = kinds.setdefault(change_of(row["reply"] or ""), {"steps": 0, "better": 0})
+            kind["steps"] += 1
+            kind["better"] += row["info"]["gain"] > 0
+    return splits
 
 
 def best_of_n(run: Run) -> Figures:

@@ -58,8 +58,10 @@ def _gather_arm(bench: Bench, name: str, seed: int) -> Figures:
     figures: Figures = {}
     if (start.folder / "evaluate" / "before.json").exists():
         figures["before"] = measures.gains(start, "before")
+        figures["changes_before"] = measures.changes(start, "before")
     if (run.folder / "evaluate" / "after.json").exists():
         figures["after"] = measures.gains(judged, "after")
+        figures["changes_after"] = measures.changes(judged, "after")
     if (run.folder / "evaluate" / "best-of-n.json").exists():
         figures["best_of_n"] = measures.best_of_n(judged)
     if (run.folder / "metrics.jsonl").exists():

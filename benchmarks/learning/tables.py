@@ -98,7 +98,9 @@ def _verdict(results: Figures) -> str:
         for split in _SPLITS
         if (differences := _differences(results, name, split, added=True))
     ]
-    return "\n".join([*lines, *_mode_ratios(results)]) or _NOTHING
+    lines += _mode_ratios(results)
+    claim_by_claim = sorted(lines, key=lambda line: line[:4])  # "- 1." to "- 3.", then controls
+    return "\n".join(claim_by_claim) or _NOTHING
 
 
 def _differences(results: Figures, name: str, split: str, *, added: bool = False) -> list[float]:
@@ -147,6 +149,30 @@ def _task_table(results: Figures) -> str:
     return _table(head, rows)
 
 
+def _changes_table(results: Figures) -> str:
+    """Return which kinds of changes the policy makes, and how many of them score better."""
+    both = [per_arm(results, f"changes_{when}")["diverse"] for when in ("before", "after")]
+    rows = []
+    for split in _SPLITS:
+        kinds = sorted({kind for runs in both for run in runs for kind in run[split]})
+        for kind in kinds:
+            cells = [_share(runs, split, kind) for runs in both]
+            rows.append(
+                [split, kind, *(cell for pair in zip(*cells, strict=True) for cell in pair)]
+            )
+    head = ["split", "what the step does to a knob", "of the steps before", "after"]
+    return _table([*head, "better before", "after"], rows)
+
+
+def _share(runs: Sequence[Figures], split: str, kind: str) -> tuple[str, str]:
+    """Return the share of a kind in all steps, and of the better ones in it."""
+    steps = sum(values["steps"] for run in runs for values in run[split].values())
+    found = [run[split][kind] for run in runs if kind in run[split]]
+    count = sum(values["steps"] for values in found)
+    better = sum(values["better"] for values in found)
+    return _percent(count / steps), _percent(better / count) if count else "-"
+
+
 def _modes_table(results: Figures) -> str:
     rows = [
         [
@@ -157,27 +183,32 @@ def _modes_table(results: Figures) -> str:
             f"{mode['env_s']:.1f}",
             f"{mode['wall_s'] / mode['samples']:.2f}",
             f"{mode['env_s'] / mode['samples']:.2f}",
-            f"{mode['change']:+.3f}",
-            f"{mode['minutes']:.1f}",
-            f"{mode['change'] / mode['minutes']:+.4f}",
         ]
         for name, mode in _modes(results).items()
     ]
-    return _table(
-        [
-            "mode",
-            "samples an update",
-            "steps",
-            "seconds",
-            "env seconds",
-            "seconds a sample",
-            "env seconds a sample",
-            "change of the reward",
-            "minutes",
-            "change a minute",
-        ],
-        rows,
-    )
+    head = ["mode", "samples an update", "steps", "seconds", "env seconds"]
+    return _table([*head, "seconds a sample", "env seconds a sample"], rows)
+
+
+def _learned_table(results: Figures) -> str:
+    """Return how much evaluated steps are worth more after PPO, and what that took."""
+    rows = []
+    for name, mode in _modes(results).items():
+        for split in _SPLITS:
+            learned = mode["learned"][split]
+            rows.append(
+                [
+                    ARMS[name].mode,
+                    split,
+                    _between(interval(learned)),
+                    f"{mode['minutes']:.1f}",
+                    f"{mode['env_minutes']:.1f}",
+                    f"{100 * fmean(learned) / mode['minutes']:+.2f}",
+                    f"{100 * fmean(learned) / mode['env_minutes']:+.2f}",
+                ]
+            )
+    head = ["mode", "split", "what PPO adds to a step", "minutes", "env minutes"]
+    return _table([*head, "a minute", "an env minute"], rows)
 
 
 def _valid_by_turn(results: Figures) -> str:
@@ -189,10 +220,10 @@ def _valid_by_turn(results: Figures) -> str:
     return ", ".join(_percent(fmean(run[turn] for run in runs)) for turn in turns)
 
 
-def _modes(results: Figures) -> dict[str, dict[str, float]]:
-    """Return what an update costs and brings in both modes, over the seeds that both have."""
+def _modes(results: Figures) -> dict[str, Figures]:
+    """Return what an update costs and PPO brings in both modes, over the seeds that both have."""
     shared = [arms for arms in results["seeds"].values() if {"diverse", "episode"} <= set(arms)]
-    modes = {}
+    modes: dict[str, Figures] = {}
     for name in ("diverse", "episode") if shared else ():
         runs = [arms[name]["training"] for arms in shared]
         curves = [arms[name]["curve"] for arms in shared]
@@ -203,16 +234,21 @@ def _modes(results: Figures) -> dict[str, dict[str, float]]:
             "steps": steps,
             "wall_s": fmean(run["wall_s"] / run["updates"] for run in runs),
             "env_s": fmean(run["env_s"] / run["updates"] for run in runs),
-            "change": fmean(
-                _reward_of_last(points) - _reward_of_first(points) for points in curves
-            ),
             "minutes": fmean(run["wall_s"] for run in runs) / 60,
+            "env_minutes": fmean(run["env_s"] for run in runs) / 60,
+            "learned": {
+                split: [
+                    arms[name]["after"][split]["reward"] - arms[name]["before"][split]["reward"]
+                    for arms in shared
+                ]
+                for split in _SPLITS
+            },
         }
     return modes
 
 
 def _mode_ratios(results: Figures) -> list[str]:
-    """Say by how much a sample costs more in whole episodes."""
+    """Say by how much a sample costs more in whole episodes, and what a minute brings."""
     modes = _modes(results)
     if not modes:
         return []
@@ -221,24 +257,25 @@ def _mode_ratios(results: Figures) -> list[str]:
         (episode[key] / episode["samples"]) / (step[key] / step["samples"])
         for key in ("wall_s", "env_s")
     )
-    return [
+    lines = [
         f"- 2. A whole episode costs {wall:.1f} times the wall-clock and {env:.1f} times the "
         "environment seconds of a single step."
     ]
-
-
-def _reward_of_first(points: Sequence[Figures]) -> float:
-    return _mean_reward(points[: max(1, len(points) // 3)])
-
-
-def _reward_of_last(points: Sequence[Figures]) -> float:
-    return _mean_reward(points[-max(1, len(points) // 3) :])
-
-
-def _mean_reward(points: Sequence[Figures]) -> float:
-    kept = [point for point in points if point["reward"] is not None]
-    weight = sum(point["first_steps"] for point in kept)
-    return sum(p["reward"] * p["first_steps"] for p in kept) / weight if weight else float("nan")
+    for split in _SPLITS:
+        pairs = zip(step["learned"][split], episode["learned"][split], strict=True)
+        more = interval([by_step - by_episode for by_step, by_episode in pairs])
+        lines.append(
+            "- 2. Step-wise minus episode-wise, what PPO adds to the reward of a step, "
+            f"{split}: {_between(more)} hundredths; {_sure(more)}."
+        )
+        by_step, by_episode = (100 * fmean(mode["learned"][split]) for mode in (step, episode))
+        a_minute, an_episode_minute = by_step / step["minutes"], by_episode / episode["minutes"]
+        times = f", {a_minute / an_episode_minute:.1f} times as much" if by_episode > 0 else ""
+        lines.append(
+            f"- 2. A minute of PPO adds {a_minute:+.2f} hundredths to the reward of a {split} "
+            f"step with single steps, {an_episode_minute:+.2f} with whole episodes{times}."
+        )
+    return lines
 
 
 def _training_table(results: Figures) -> str:
@@ -375,8 +412,10 @@ TABLES: Mapping[str, Callable[[Figures], str]] = {
     "gains": _gains_table,
     "by_task": _task_table,
     "of_steps": _steps_table,
+    "changes": _changes_table,
     "verdict": _verdict,
     "modes": _modes_table,
+    "learned": _learned_table,
     "valid_by_turn": _valid_by_turn,
     "training": _training_table,
     "rewards": _rewards_table,

@@ -159,6 +159,18 @@ def test_a_warm_start_on_one_idea_shows_another_one_with_each_seed(tmp_path: Pat
     assert len(set(shown)) > 1
 
 
+def test_the_steps_of_a_chat_stand_each_for_themselves(tmp_path: Path):
+    _write_steps(tmp_path / "expert", edit("DEPTH = ", "DEPTH = 2 * "))
+    run = Run(arm_config(ARMS["episode"], 0, QUICK, tmp_path / "none"), tmp_path / "run")
+    write_warm_start(run, tmp_path / "expert", 40, turns=4)
+    chats = [row["messages"] for row in read_jsonl(run.sft_data)]
+    assert len(chats) == 40
+    assert {len(chat) // 2 for chat in chats} == {1, 2, 3, 4}
+    for chat in chats:
+        for prompt, reply in zip(chat[::2], chat[1::2], strict=True):
+            assert fits(reply["content"], prompt["content"])
+
+
 def test_renaming_makes_many_names_and_keeps_some():
     row = {**state(PROMPT), "reply": edit("LOG_TARGET = ", "LOG_TARGET = not ")}
     rng = random.Random(0)
@@ -212,6 +224,21 @@ def test_edits_that_touch_no_model_are_listed():
     ]
     found = measures.suspicious_edits([("x", rows)])
     assert [(row["task"], row["edit"]) for row in found] == [("a", "SEED = 0 -> SEED = 1")]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (edit("C = ", "C = 4 * "), "made larger"),
+        (edit("C = ", "C = 0.1 * "), "made smaller"),
+        (edit("CLIP = ", "CLIP = not "), "turned over"),
+        (edit("MODEL = ", 'MODEL = "forest" or '), "another value"),
+        (edit("C = 1", "C = 2"), "another value"),
+        ("nonsense", "no edit"),
+    ],
+)
+def test_a_change_is_named_by_what_it_puts_before_a_value(reply: str, kind: str):
+    assert measures.change_of(reply) == kind
 
 
 def rollout(update: int, process: str, reward: float | None = 0.5, turn: int = 0) -> dict[str, Any]:
@@ -343,7 +370,12 @@ def test_arms_are_compared_on_the_seeds_that_both_have():
     assert "1. PPO, held-in, after minus before: +17.0 [+12.0, +22.0]" in verdict
     assert "held-out, after PPO: +10.0 percentage points; one seed gives no interval." in verdict
     assert "A whole episode costs 4.0 times the wall-clock and 4.0 times the env" in verdict
-    assert "3." not in verdict
+    assert "adds +45.00 hundredths to the reward of a held-in step with single steps" in verdict
+    assert "+15.00 with whole episodes, 3.0 times as much." in verdict
+    assert "reward of a step, held-out: +10.0 hundredths; one seed gives no interval." in verdict
+    learned = TABLES["learned"]({"seeds": seeds})
+    assert "| step | held-out | +15.0 | 0.3 | 1.0 | +45.00 | +15.00 |" in learned
+    assert "- 3." not in verdict
     seeds["2"]["single"] = arm(0.2, 0.21)
     verdict = TABLES["verdict"]({"seeds": seeds})
     assert "minus a single one, held-in, after PPO: +3.0 percentage points" in verdict
