@@ -18,7 +18,7 @@ import psutil
 from mlagent_gym import beneath
 from mlagent_gym.executor import Limits, Run, RunStatus
 from mlagent_gym.sandbox.environment import script_environment
-from mlagent_gym.sandbox.runtime.folders import measure
+from mlagent_gym.sandbox.runtime.folders import Growth
 from mlagent_gym.sandbox.runtime.output import HeadAndTail
 
 __all__ = ["PortableExecutor"]
@@ -80,7 +80,7 @@ class _Watch:
         self._limits = limits
         self._began = time.monotonic()
         self._family = {psutil.Process(process.pid)}
-        self._before = self._disk()
+        self._growth = Growth((str(workspace), str(temporary)), limits.files)
         self._output = HeadAndTail(limits.kept_output_kb * 1024)
         self._cpu_s: dict[psutil.Process, float] = {}
         self._peak_memory = self._peak_written = 0
@@ -160,18 +160,13 @@ class _Watch:
         return self._look_at_disk()
 
     def _look_at_disk(self) -> tuple[RunStatus, str] | None:
-        size, entries = self._disk()
-        written, files = size - self._before[0], entries - self._before[1]
+        written, files = self._growth.measure()
         self._peak_written = max(self._peak_written, written)
         if written > self._limits.disk_mb * _MB:
             return RunStatus.DISK_LIMIT, f"it filled the {self._limits.disk_mb} MB it may write"
         if files > self._limits.files:
             return RunStatus.DISK_LIMIT, f"it made more than {self._limits.files} files"
         return None
-
-    def _disk(self) -> tuple[int, int]:
-        parts = [measure(str(root), at_most=4 * self._limits.files) for root in self._folders]
-        return sum(size for size, _ in parts), sum(entries for _, entries in parts)
 
     def _living(self) -> set[psutil.Process]:
         """Return the processes that are alive, new ones among them."""

@@ -255,6 +255,18 @@ def test_the_disk_is_limited(run: RunCode) -> None:
     assert {one.status, many.status, empty.status} == {RunStatus.DISK_LIMIT}
 
 
+def test_the_disk_is_limited_where_much_is_there_already(
+    run: RunCode, workspace: Workspace
+) -> None:
+    folder = workspace.path / "old"
+    folder.mkdir()
+    for number in range(1000):
+        (folder / str(number)).touch()
+    more = run("for i in range(20_000): open(f'e{i}', 'wb').close()", files=100, wall_s=90)
+    large = run("f = open('a', 'wb')\nwhile True: f.write(bytes(10**6))", disk_mb=8, wall_s=90)
+    assert {more.status, large.status} == {RunStatus.DISK_LIMIT}
+
+
 def test_processes_are_limited(run: RunCode) -> None:
     result = run(
         "import os, time\n"

@@ -98,7 +98,7 @@ class PlainCell:
 
     def __init__(self, order: Order, output: int, prepare: Callable[[], None]):
         self._order = order
-        self._before = self._measure()
+        self._growth = folders.Growth((order.workspace, order.temporary), order.files)
         system.prctl(system.SUBREAPER, 1)
         self._main = fork(lambda: become_script(order, order.workspace, output, prepare))
         self.ended = os.pidfd_open(self._main)
@@ -109,9 +109,7 @@ class PlainCell:
 
     def written(self) -> tuple[int, int]:
         """Return what was added to the workspace and the temp folder."""
-        size, entries = self._measure()
-        size += processes.deleted_bytes(self.pids())
-        return max(size - self._before[0], 0), max(entries - self._before[1], 0)
+        return self._growth.measure(processes.deleted_bytes(self.pids()))
 
     def unmapped_memory(self) -> int:
         """Return 0: here shared memory is the machine's, and cannot be told apart."""
@@ -128,9 +126,6 @@ class PlainCell:
             raise PreparationError("some processes of the run could not be ended")
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         return status, used.ru_utime + used.ru_stime
-
-    def _measure(self) -> tuple[int, int]:
-        return folders.measure_run(self._order)
 
 
 def fork(body: Callable[[], NoReturn]) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
+from collections.abc import Sequence
 
-from .orders import Order
-
-__all__ = ["measure", "measure_run"]
+__all__ = ["Growth", "measure"]
 
 
 def measure(root: str, *, at_most: int) -> tuple[int, int]:
@@ -36,8 +36,32 @@ def measure(root: str, *, at_most: int) -> tuple[int, int]:
     return total, entries
 
 
-def measure_run(order: Order) -> tuple[int, int]:
-    """Return bytes and entries of a run's workspace and temp folder together."""
-    most = 4 * order.files
-    parts = [measure(root, at_most=most) for root in (order.workspace, order.temporary)]
-    return sum(size for size, _ in parts), sum(entries for _, entries in parts)
+class Growth:
+    """How much is added to some folders from now on.
+
+    Parameters
+    ----------
+    roots
+        The folders. They are counted as a whole now, while nobody writes to them.
+    entries
+        How many may be added. Later, counting ends far above that: whoever writes may be faster
+        than whoever counts.
+    """
+
+    def __init__(self, roots: Sequence[str], entries: int):
+        self._roots = roots
+        self._before = self._count(sys.maxsize)
+        self._at_most = self._before[1] + 4 * entries
+
+    def measure(self, deleted_bytes: int = 0) -> tuple[int, int]:
+        """Return the bytes and entries added so far; less than before counts as nothing.
+
+        `deleted_bytes` are in files that have no name any more, but are still open.
+        """
+        size, entries = self._count(self._at_most)
+        size += deleted_bytes
+        return max(size - self._before[0], 0), max(entries - self._before[1], 0)
+
+    def _count(self, at_most: int) -> tuple[int, int]:
+        parts = [measure(root, at_most=at_most) for root in self._roots]
+        return sum(size for size, _ in parts), sum(entries for _, entries in parts)

@@ -48,7 +48,7 @@ class ForkedCell:
 
     def __init__(self, order: Order, output: int, uid: int, zygote: str, entrance: int | None):
         self._order = order
-        self._before = folders.measure_run(order)
+        self._growth = folders.Growth((order.workspace, order.temporary), order.files)
         self._connection = request_fork(zygote, order, uid, (output,), entrance)
         answer = answer_of(self._connection, zygote)
         self._main: int = answer["pid"]
@@ -62,9 +62,7 @@ class ForkedCell:
 
     def written(self) -> tuple[int, int]:
         """Return what was added to the workspace and the temp folder."""
-        size, entries = folders.measure_run(self._order)
-        size += processes.deleted_bytes(self.pids())
-        return max(size - self._before[0], 0), max(entries - self._before[1], 0)
+        return self._growth.measure(processes.deleted_bytes(self.pids()))
 
     def unmapped_memory(self) -> int:
         """Return 0: scripts at this level have no shared memory files."""
