@@ -41,7 +41,10 @@ def main(
     ] = None,
     page: Annotated[
         Path | None,
-        typer.Option(help="Also write the page here, with its pictures beside it in images/."),
+        typer.Option(
+            help="Also write the page here, with its pictures beside it in images/ and its "
+            "figures with the ending .json. Figures of other runs that are there stay."
+        ),
     ] = None,
 ) -> None:
     """Test the paper's three claims with small models on this machine.

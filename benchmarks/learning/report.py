@@ -10,29 +10,38 @@ from typing import Any
 
 from benchmarks.learning import measures
 from benchmarks.learning.measures import Figures
-from benchmarks.learning.plan import ARMS
+from benchmarks.learning.plan import ARMS, Arm
 from benchmarks.learning.plots import draw_gains, draw_modes, draw_training
 from benchmarks.learning.stages import Bench
 from benchmarks.learning.tables import TABLES, pairs, per_arm
+from mlagent_gym import ConfigError
 from mlagent_train.files import read_json, read_jsonl, write_json, write_text
 from mlagent_train.hardware import cpu_count
 from mlagent_train.step_figures import read_steps
 
-__all__ = ["gather", "write_report"]
+__all__ = ["gather", "together", "write_report"]
 
 _TEMPLATE = Path(__file__).parent / "page.md"
 
 
 def write_report(bench: Bench, page: Path | None = None) -> Path:
-    """Write results.json and learning.md with its pictures; also to `page` if one is named."""
+    """Write results.json and learning.md with its pictures, and the same to `page` if one is named.
+
+    The figures of a page are beside it, with the ending ``.json``. Those of runs that are not in
+    this folder stay, so that runs of several machines add up.
+
+    Raises
+    ------
+    ConfigError
+        The page has figures of another size.
+    """
     results = gather(bench)
-    write_json(bench.folder / "results.json", results)
-    for path in filter(None, (bench.folder / "learning.md", page)):
-        images = path.parent / "images"
-        write_text(path, _page(bench, results))
-        draw_gains(images / "learning-gains.svg", pairs(results))
-        draw_modes(images / "learning-modes.svg", per_arm(results, "curve", ("diverse", "episode")))
-        draw_training(images / "learning-training.svg", _updates(results))
+    _write(bench.folder / "learning.md", bench.folder / "results.json", results)
+    if page is not None:
+        figures = page.with_suffix(".json")
+        if figures.exists():
+            results = together(read_json(figures), results)
+        _write(page, figures, results)
     return bench.folder / "learning.md"
 
 
@@ -43,12 +52,34 @@ def gather(bench: Bench) -> Figures:
         arms = {name: _gather_arm(bench, name, seed) for name in ARMS}
         if found := {name: figures for name, figures in arms.items() if figures}:
             seeds[str(seed)] = found
-    return {
-        "machine": f"{platform.processor() or platform.machine()}, {cpu_count()} cores",
-        "size": vars(bench.size),
-        "seeds": seeds,
-        "suspicious_edits": measures.suspicious_edits(_steps(bench)),
-    }
+    return {"size": vars(bench.size), "seeds": seeds}
+
+
+def together(kept: Figures, new: Figures) -> Figures:
+    """Return the figures of both; of an arm with the same seed, the new ones.
+
+    Raises
+    ------
+    ConfigError
+        They are of runs of different sizes.
+    """
+    if kept["size"] != new["size"]:
+        raise ConfigError(
+            "The figures beside the page are of runs of another size: name another page, or move "
+            "them away."
+        )
+    seeds = sorted({*kept["seeds"], *new["seeds"]}, key=int)
+    merged = {seed: kept["seeds"].get(seed, {}) | new["seeds"].get(seed, {}) for seed in seeds}
+    return {**new, "seeds": merged}
+
+
+def _write(page: Path, figures: Path, results: Figures) -> None:
+    images = page.parent / "images"
+    write_json(figures, results)
+    write_text(page, _page(results, figures.name))
+    draw_gains(images / "learning-gains.svg", pairs(results))
+    draw_modes(images / "learning-modes.svg", per_arm(results, "curve", ("diverse", "episode")))
+    draw_training(images / "learning-training.svg", _updates(results))
 
 
 def _gather_arm(bench: Bench, name: str, seed: int) -> Figures:
@@ -70,19 +101,18 @@ def _gather_arm(bench: Bench, name: str, seed: int) -> Figures:
     for when, folder in (("before", start.folder), ("after", run.folder)):
         if (path := folder / f"probe-{when}.json").exists():
             figures[f"probe_{when}"] = read_json(path)
+    figures["suspicious_edits"] = measures.suspicious_edits(_steps(arm, run.folder))
+    figures["machine"] = f"{platform.processor() or platform.machine()}, {cpu_count()} cores"
     return figures if "after" in figures else {}
 
 
-def _steps(bench: Bench) -> Iterator[tuple[str, Iterable[Figures]]]:
-    """Yield all steps by where they were made, but those whose rewards were drawn."""
-    for seed in bench.seeds:
-        for name, arm in ARMS.items():
-            folder = bench.run(arm, seed).folder
-            if not arm.shuffled:
-                for rows in read_steps(folder / "ppo" / "rollouts.jsonl", "train").values():
-                    yield f"{name}, training", rows
-            for path in sorted((folder / "evaluate").glob("*/*.jsonl")):
-                yield f"{name}, evaluation", read_jsonl(path)
+def _steps(arm: Arm, folder: Path) -> Iterator[tuple[str, Iterable[Figures]]]:
+    """Yield an arm's steps by where they were made, but those whose rewards were drawn."""
+    if not arm.shuffled:
+        for rows in read_steps(folder / "ppo" / "rollouts.jsonl", "train").values():
+            yield f"{arm.name}, training", rows
+    for path in sorted((folder / "evaluate").glob("*/*.jsonl")):
+        yield f"{arm.name}, evaluation", read_jsonl(path)
 
 
 def _updates(results: Figures) -> dict[str, list[Any]]:
@@ -92,12 +122,14 @@ def _updates(results: Figures) -> dict[str, list[Any]]:
     }
 
 
-def _page(bench: Bench, results: Figures) -> str:
+def _page(results: Figures, figures: str) -> str:
     template = string.Template(_TEMPLATE.read_text(encoding="utf-8"))
+    machines = {run["machine"] for arms in results["seeds"].values() for run in arms.values()}
     facts = {
-        **{name: str(value) for name, value in vars(bench.size).items()},
+        **{name: str(value) for name, value in results["size"].items()},
         **{name: table(results) for name, table in TABLES.items()},
-        "machine": results["machine"],
+        "figures": figures,
+        "machine": "; ".join(sorted(machines)) or "none yet",
         "seeds": _finished(results["seeds"]) or "none yet",
     }
     return template.substitute(facts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -351,16 +353,19 @@ def _best_of_n_table(results: Figures) -> str:
 
 
 def _suspicious_table(results: Figures) -> str:
-    found = results["suspicious_edits"]
+    found: Counter[tuple[str, str, str]] = Counter()
+    for runs in per_arm(results, "suspicious_edits").values():
+        for row in itertools.chain.from_iterable(runs):
+            found[row["where"], row["task"], row["edit"]] += row["times"]
     if not found:
         return "None was found."
     rows = [
-        [row["where"], row["task"], f"`{row['edit'][:90]}`", row["times"]]
-        for row in found[:_SHOWN_EDITS]
+        [where, task, f"`{edit[:90]}`", times]
+        for (where, task, edit), times in found.most_common(_SHOWN_EDITS)
     ]
     table = _table(["where", "task", "edit that scored better", "times"], rows)
     more = len(found) - len(rows)
-    return f"{table}\n\nAnd {more} more, in `results.json`." if more > 0 else table
+    return f"{table}\n\nAnd {more} more, in the figures." if more > 0 else table
 
 
 def _examples(results: Figures) -> str:

@@ -21,10 +21,10 @@ from benchmarks.learning.knobs import Knob, find_knobs, shown_knobs
 from benchmarks.learning.plan import ARMS, FULL, QUICK, arm_config, base_config, expert_config
 from benchmarks.learning.probe import edits_of, fits, judge
 from benchmarks.learning.renaming import pointed, renamed
-from benchmarks.learning.report import write_report
+from benchmarks.learning.report import together, write_report
 from benchmarks.learning.stages import Bench, works
 from benchmarks.learning.tables import TABLES
-from mlagent_gym import load_task, render, task_ids
+from mlagent_gym import ConfigError, load_task, render, task_ids
 from mlagent_gym.prompts import View, load_template, render_messages, render_text
 from mlagent_train.files import read_jsonl, write_jsonl
 from mlagent_train.run import Run
@@ -321,6 +321,16 @@ def test_the_page_can_be_written_before_anything_ran(tmp_path: Path):
     assert f"{QUICK.examples} examples in the warm start" in page
     assert "$" not in page
     assert (tmp_path / "docs" / "images" / "learning-gains.svg").exists()
+
+
+def test_figures_of_several_machines_add_up():
+    kept = {"size": {"updates": 2}, "seeds": {"10": {"none": 1}, "2": {"diverse": 1, "none": 1}}}
+    new = {"size": {"updates": 2}, "seeds": {"2": {"diverse": 2}, "3": {"single": 2}}}
+    both = together(kept, new)["seeds"]
+    assert both == {"2": {"diverse": 2, "none": 1}, "3": {"single": 2}, "10": {"none": 1}}
+    assert list(both) == ["2", "3", "10"]
+    with pytest.raises(ConfigError, match="another size"):
+        together({**kept, "size": {"updates": 3}}, new)
 
 
 def test_shuffled_rewards_are_drawn_and_nothing_runs(tmp_path: Path):
