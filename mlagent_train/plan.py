@@ -68,7 +68,7 @@ def make_job(
         cpus_per_slot=workers.cpus_per_slot,
         gpus_per_slot=workers.gpus_per_slot,
         memory_mb_per_slot=workers.memory_mb_per_slot,
-        step_timeout_s=workers.step_timeout_s,
+        step_timeout_s=run.step_timeout_s,
         start_timeout_s=workers.start_timeout_s,
         retries=workers.retries,
         max_fault_share=workers.max_fault_share,

@@ -41,7 +41,15 @@ class Check:
 
 def preflight(run: Run) -> list[Check]:
     """Return the checks of a run, in the order in which they would hurt."""
-    return [*_versions(run), *_gpus(run), *_memory(run), *_disk(run), *_data(run), *_slots(run)]
+    return [
+        *_versions(run),
+        *_gpus(run),
+        *_memory(run),
+        *_disk(run),
+        *_data(run),
+        *_slots(run),
+        *_time(run),
+    ]
 
 
 def require_trainer(run: Run) -> None:
@@ -195,4 +203,14 @@ def _slots(run: Run) -> Iterator[Check]:
         wanted <= cores,
         f"{run.slots} slots x {workers.cpus_per_slot:g} CPUs on {cores} cores"
         + ("" if wanted <= cores else "; lower workers.slots, or offer slots on other nodes"),
+    )
+
+
+def _time(run: Run) -> Iterator[Check]:
+    limit_s, longest_s = run.step_timeout_s, run.longest_s
+    yield Check(
+        "step time",
+        limit_s > longest_s,
+        f"workers are given up after {limit_s:g} s, scripts of a step end within {longest_s:g} s"
+        + ("" if limit_s > longest_s else "; leave workers.step_timeout_s at 0"),
     )

@@ -35,7 +35,9 @@ _PACKAGES = (
     "vllm",
 )
 
-
+_UNKNOWN_TASK_S = 1800.0
+_BESIDE_SCRIPTS_S = 300.0
+"""For waiting, grading and saving, in a step."""
 _FREE = frozenset(
     f"collect.{key}" for key in ("at_once", "max_dollars", "max_tokens", "requests_per_minute")
 )
@@ -133,6 +135,23 @@ class Run:
     def slots(self) -> int:
         """Environment steps at the same time."""
         return self.config.workers.slots or cpu_count()
+
+    @property
+    def longest_s(self) -> float:
+        """Seconds that the scripts of one step may take, by the tasks' and the config's limits."""
+        known, kwargs = set(task_ids()), self.config.env.kwargs
+        longest = max(
+            load_task(task).limits.wall_s if task in known else _UNKNOWN_TASK_S
+            for task in (*self.held_in, *self.held_out)
+        )
+        return float(
+            min(longest, kwargs.get("max_seconds", longest)) * kwargs.get("score_seeds", 1)
+        )
+
+    @property
+    def step_timeout_s(self) -> float:
+        """Seconds after which a worker that has not answered is given up."""
+        return self.config.workers.step_timeout_s or self.longest_s + _BESIDE_SCRIPTS_S
 
     def env_id(self, task: str) -> str:
         """Return the Gymnasium id of a task."""

@@ -78,8 +78,8 @@ class Workers:
     gpus_per_slot: NonNegative = 0.0
     memory_mb_per_slot: NonNegative = 0.0
     """0: any; otherwise a node takes no more workers than its memory is enough for."""
-    step_timeout_s: PositiveFloat = 600.0
-    """From a step's start on a worker; longer than the longest run a task allows."""
+    step_timeout_s: NonNegative = 0.0
+    """From a step's start on a worker; 0: five minutes more than its scripts may take."""
     start_timeout_s: PositiveFloat = 300.0
     """For a new worker to import and answer."""
     retries: Count = 2

@@ -4,10 +4,8 @@ import dataclasses
 
 import pytest
 
-from mlagent_gym import load_task
 from mlagent_train.config import config_from_dict, config_to_dict, load_config, preset_names
 from mlagent_train.errors import ConfigError
-from mlagent_train.run import Run
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -15,14 +13,6 @@ def test_every_preset_survives_being_written_and_read(name):
     config = load_config(name)
     assert config.name == name
     assert config_from_dict(config_to_dict(config)) == config
-
-
-@pytest.mark.parametrize("name", preset_names())
-def test_no_preset_gives_a_step_up_before_its_script_has_to_end(name, tmp_path):
-    run = Run(load_config(name), tmp_path)
-    limits = [load_task(task).limits.wall_s for task in (*run.held_in, *run.held_out)]
-    longest_s = min(max(limits), run.config.env.kwargs.get("max_seconds", 1800.0))
-    assert run.config.workers.step_timeout_s > longest_s
 
 
 def test_an_override_changes_one_key_and_nothing_else():

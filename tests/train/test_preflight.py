@@ -45,6 +45,13 @@ def test_the_default_is_ready_on_this_machine(tmp_path, monkeypatch):
     assert {found["versions"], found["disk"], found["data"], found["env slots"]} == {True}
 
 
+def test_workers_that_are_given_up_too_soon_are_named(check):
+    assert check("cpu-tiny", "step time").passed is True
+    found = check("cpu-tiny", "step time", "workers.step_timeout_s=100")
+    assert found.passed is False
+    assert "given up after 100 s, scripts of a step end within 120 s; leave" in found.detail
+
+
 def test_another_version_is_named_with_the_one_that_is_known(check, monkeypatch):
     monkeypatch.setitem(module.KNOWN, "openrlhf", "0.0.1")
     found = check("cpu-tiny", "versions")
