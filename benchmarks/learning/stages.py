@@ -61,8 +61,9 @@ class Bench:
 
         They share what scripts did; nothing is timed there.
         """
+        run = self.run(arm, seed)
         config = _replaying(self._config(ARMS["diverse"], seed), self.folder)
-        return replace(self.run(arm, seed), config=config)
+        return replace(run, config=replace(config, evaluate=run.config.evaluate))
 
     def _config(self, arm: Arm, seed: int) -> Config:
         rewards = self.folder / f"seed{seed}" / "diverse" / "ppo" / "rollouts.jsonl"
