@@ -100,10 +100,21 @@ def _gather_arm(bench: Bench, name: str, seed: int) -> Figures:
         figures["curve"] = measures.curve(run)
     for when, folder in (("before", start.folder), ("after", run.folder)):
         if (path := folder / f"probe-{when}.json").exists():
-            figures[f"probe_{when}"] = read_json(path)
+            figures[f"probe_{when}"] = _briefly(read_json(path))
     figures["suspicious_edits"] = measures.suspicious_edits(_steps(arm, run.folder))
     figures["machine"] = f"{platform.processor() or platform.machine()}, {cpu_count()} cores"
     return figures if "after" in figures else {}
+
+
+def _briefly(probe: Figures) -> Figures:
+    """Return a probe without its model's path, and with the first example of each task only."""
+    brief: Figures = {}
+    for split in ("held-in", "held-out"):
+        firsts: dict[str, Figures] = {}
+        for example in probe[split]["examples"]:
+            firsts.setdefault(example["task"], example)
+        brief[split] = {**probe[split], "examples": list(firsts.values())}
+    return brief
 
 
 def _steps(arm: Arm, folder: Path) -> Iterator[tuple[str, Iterable[Figures]]]:

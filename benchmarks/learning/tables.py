@@ -213,6 +213,24 @@ def _learned_table(results: Figures) -> str:
     return _table([*head, "a minute", "an env minute"], rows)
 
 
+def _starts_table(results: Figures) -> str:
+    """Return where both modes begin and end, by seed."""
+    rows = []
+    for seed, arms in results["seeds"].items():
+        for name in ("diverse", "episode") if {"diverse", "episode"} <= set(arms) else ():
+            cells = [
+                _percent(arms[name][when][split][key])
+                for key in ("valid", "reward")
+                for split in _SPLITS
+                for when in ("before", "after")
+            ]
+            rows.append([seed, ARMS[name].mode, *cells])
+    what = [f"{key} {split}" for key in ("valid", "reward") for split in _SPLITS]
+    return _table(
+        ["seed", "mode", *(f"{one}, {when}" for one in what for when in ("before", "after"))], rows
+    )
+
+
 def _valid_by_turn(results: Figures) -> str:
     """Return the shares of valid actions of whole episodes, turn by turn, in training."""
     runs = [run["valid_by_turn"] for run in per_arm(results, "training")["episode"]]
@@ -421,6 +439,7 @@ TABLES: Mapping[str, Callable[[Figures], str]] = {
     "verdict": _verdict,
     "modes": _modes_table,
     "learned": _learned_table,
+    "starts": _starts_table,
     "valid_by_turn": _valid_by_turn,
     "training": _training_table,
     "rewards": _rewards_table,

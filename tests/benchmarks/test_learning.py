@@ -385,6 +385,9 @@ def test_arms_are_compared_on_the_seeds_that_both_have():
     assert "reward of a step, held-out: +10.0 hundredths; one seed gives no interval." in verdict
     learned = TABLES["learned"]({"seeds": seeds})
     assert "| step | held-out | +15.0 | 0.3 | 1.0 | +45.00 | +15.00 |" in learned
+    starts = TABLES["starts"]({"seeds": seeds})
+    assert "| 0 | episode | 5.0 % | 10.0 % | 5.0 % | 10.0 % | 5.0 % | 10.0 % |" in starts
+    assert "| 1 |" not in starts
     assert "- 3." not in verdict
     seeds["2"]["single"] = arm(0.2, 0.21)
     verdict = TABLES["verdict"]({"seeds": seeds})
