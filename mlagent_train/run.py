@@ -36,8 +36,10 @@ _PACKAGES = (
 )
 
 _UNKNOWN_TASK_S = 1800.0
+"""For the scripts of a task that is not one of ours."""
 _BESIDE_SCRIPTS_S = 300.0
 """For waiting, grading and saving, in a step."""
+
 _FREE = frozenset(
     f"collect.{key}" for key in ("at_once", "max_dollars", "max_tokens", "requests_per_minute")
 )
