@@ -40,7 +40,7 @@ ARMS: dict[str, Arm] = {
     arm.name: arm
     for arm in (
         # Claim 1 is about its gains. With eight episodes a task, chance moves their mean over the
-        # held-out tasks by 1.5 points (standard error), as much as what PPO may add to it.
+        # held-out tasks by 0.8 to 1.8 points (standard error), much beside what PPO adds to it.
         Arm("diverse", "diverse ideas, then step-wise PPO", timed=True, evaluations=2),
         Arm(
             "episode",
