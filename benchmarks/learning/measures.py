@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from statistics import fmean, stdev
-from typing import Any
+from statistics import fmean
 
+from benchmarks.learning.figures import Figures
 from benchmarks.learning.probe import edits_of
 from mlagent_train.files import read_json, read_jsonl
 from mlagent_train.run import Run
@@ -15,35 +15,20 @@ from mlagent_train.step_figures import read_steps
 from mlagent_train.trajectories import read_trajectories
 
 __all__ = [
-    "Figures",
     "best_of_n",
     "change_of",
     "changes",
     "curve",
     "gains",
-    "interval",
     "suspicious_edits",
     "training",
 ]
-
-Figures = dict[str, Any]
 
 _SUSPICIOUS = re.compile(
     r"\b(SEED|VALIDATION_SHARE|TRAIN_ON_VALID|sample_submission|submission|answers|private)\b"
 )
 """What an edit may touch to raise the score without a better model."""
 _FACTOR = re.compile(r"([0-9.]+) \*$")
-
-
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return mean and Student's 95 % interval; from one value, the interval is unbounded."""
-    from scipy import stats
-
-    mean = fmean(values)
-    if len(values) < 2:
-        return mean, float("-inf"), float("inf")
-    half = stats.t.ppf(0.975, len(values) - 1) * stdev(values) / len(values) ** 0.5
-    return mean, mean - half, mean + half
 
 
 def gains(run: Run, name: str) -> dict[str, Figures]:

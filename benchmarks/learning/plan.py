@@ -23,11 +23,11 @@ class Arm:
     ideas: int | None = 0
     """How many ideas of the expert for each task its warm start shows; 0: all, None: there is
     no warm start."""
-    shares_start: bool = False
-    """Whether its start is that of the arm `diverse`, with nothing more."""
+    start: str = ""
+    """Name of the arm whose start it takes as it is; empty: it has its own."""
     mode: str = "step"
-    """``episode``: PPO on whole episodes, from the start of `diverse`, which is shown chats of
-    many turns first."""
+    """``episode``: PPO on whole episodes. Its start is that of `diverse`, shown chats of many
+    turns as well."""
     shuffled: bool = False
     """Whether its rewards are drawn instead of earned."""
     timed: bool = False
@@ -42,15 +42,29 @@ ARMS: dict[str, Arm] = {
         # Claim 1 is about its gains. With eight episodes a task, chance moves their mean over the
         # held-out tasks by 0.8 to 1.8 points (standard error), much beside what PPO adds to it.
         Arm("diverse", "diverse ideas, then step-wise PPO", timed=True, evaluations=2),
+        # Claim 2 is about what these two add to one start.
         Arm(
             "episode",
-            "same start, shown chats of many turns, then episode-wise PPO",
+            "the start of `diverse`, shown chats of many turns, then episode-wise PPO",
             mode="episode",
             timed=True,
+            evaluations=2,
+        ),
+        Arm(
+            "step",
+            "the start of `episode`, then step-wise PPO",
+            start="episode",
+            timed=True,
+            evaluations=2,
         ),
         Arm("single", "one idea a task, then step-wise PPO", ideas=1),
         Arm("none", "no warm start, then step-wise PPO", ideas=None),
-        Arm("shuffled", "same start, then shuffled rewards", shares_start=True, shuffled=True),
+        Arm(
+            "shuffled",
+            "the start of `diverse`, then shuffled rewards",
+            start="diverse",
+            shuffled=True,
+        ),
     )
 }
 
@@ -133,6 +147,7 @@ def arm_config(arm: Arm, seed: int, size: Size, rewards: Path) -> Config:
         episodes = size.states // size.turns
         settings += [
             "sft.max_tokens=2048",
+            "sft.lr=5e-4",  # at 1.5e-3, chats unlearned much of one start
             "env.mode=episode",
             f"env.max_steps={size.turns}",
             f"ppo.states_per_update={episodes}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 __all__ = ["draw_gains", "draw_modes", "draw_training"]
@@ -24,6 +25,7 @@ _STYLE: Any = {
 _COLOURS = {
     "diverse": "#4c6ef5",
     "episode": "#e8590c",
+    "step": "#1098ad",
     "single": "#2b8a3e",
     "none": "#868e96",
     "shuffled": "#c2255c",
@@ -54,20 +56,23 @@ def draw_gains(
 
 
 def draw_modes(path: Path, curves: Mapping[str, Sequence[Sequence[Figures]]]) -> None:
-    """Draw the reward of first steps over wall-clock and environment seconds, by arm."""
+    """Draw the reward of first steps over wall-clock and environment seconds, by arm.
+
+    Thin lines are seeds, and thick ones the mean over them after each update.
+    """
     axis = {"wall_s": "seconds of PPO", "env_s": "seconds in environments"}
     with _figure(path, (7.0, 3.0), len(axis)) as panels:
         for axes, (key, label) in zip(panels, axis.items(), strict=True):
             for arm, runs in curves.items():
-                for number, points in enumerate(runs):
-                    smooth = _smoothed(points)
-                    axes.plot(
-                        [point[key] for point in points],
-                        smooth,
-                        color=_COLOURS[arm],
-                        lw=1.2,
-                        label=None if number else arm,
+                lines = [([point[key] for point in run], _smoothed(run)) for run in runs]
+                for times, rewards in lines:
+                    axes.plot(times, rewards, color=_COLOURS[arm], lw=0.7, alpha=0.5)
+                if lines:
+                    times, rewards = (
+                        [fmean(values) for values in zip(*series, strict=False)]
+                        for series in zip(*lines, strict=True)
                     )
+                    axes.plot(times, rewards, color=_COLOURS[arm], lw=2, label=arm)
             axes.set_xlabel(label)
             axes.set_ylabel("reward of first steps")
             _legend(axes)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.learning import measures
-from benchmarks.learning.measures import Figures
+from benchmarks.learning.figures import Figures, pairs, per_arm
+from benchmarks.learning.modes import MODES
 from benchmarks.learning.plan import ARMS, Arm
 from benchmarks.learning.plots import draw_gains, draw_modes, draw_training
 from benchmarks.learning.stages import Bench
-from benchmarks.learning.tables import TABLES, pairs, per_arm
+from benchmarks.learning.tables import TABLES
 from mlagent_gym import ConfigError
 from mlagent_train.files import read_json, read_jsonl, write_json, write_text
 from mlagent_train.hardware import cpu_count
@@ -78,14 +79,14 @@ def _write(page: Path, figures: Path, results: Figures) -> None:
     write_json(figures, results)
     write_text(page, _page(results, figures.name))
     draw_gains(images / "learning-gains.svg", pairs(results))
-    draw_modes(images / "learning-modes.svg", per_arm(results, "curve", ("diverse", "episode")))
+    draw_modes(images / "learning-modes.svg", per_arm(results, "curve", MODES))
     draw_training(images / "learning-training.svg", _updates(results))
 
 
 def _gather_arm(bench: Bench, name: str, seed: int) -> Figures:
     arm = ARMS[name]
     run, judged = bench.run(arm, seed), bench.judged(arm, seed)
-    start = bench.judged(ARMS["diverse"], seed) if arm.shares_start else judged
+    start = bench.judged(ARMS[arm.start], seed) if arm.start else judged
     figures: Figures = {}
     if (start.folder / "evaluate" / "before.json").exists():
         figures["before"] = measures.gains(start, "before")

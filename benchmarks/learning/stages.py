@@ -99,7 +99,7 @@ def _works_of(bench: Bench, arm: Arm, seed: int) -> Iterator[Work]:
         return Work(stage, arm.name, seed, do)
 
     yield work("sft", lambda console: _warm_start(bench, arm, seed, console))
-    if not arm.shares_start:
+    if not arm.start:
         yield work("before", lambda c: _evaluate(judged, run.start_model, "before", c))
         yield work("probe", lambda c: _probe(bench, run, run.start_model, "before", seed, c))
     yield work("ppo", lambda console: ppo(open_run(run.config, run.folder), console))
@@ -134,7 +134,7 @@ def _pretrain(bench: Bench, console: Console) -> None:
 
 
 def _warm_start(bench: Bench, arm: Arm, seed: int, console: Console) -> None:
-    """Lay out an arm's run folder and fine-tune its start model, unless it shares one."""
+    """Lay out an arm's run folder and fine-tune its start model, unless it takes another's."""
     run = bench.run(arm, seed)
     expert = bench.folder / "expert"
     open_run(run.config, run.folder)
@@ -149,14 +149,14 @@ def _warm_start(bench: Bench, arm: Arm, seed: int, console: Console) -> None:
             repeats=True,
             held_out=run.held_in,
         )
-    first = bench.run(ARMS["diverse"], seed)
-    if arm.mode == "episode":
-        _copy(first.sft_model, run.initial_model)
+    if arm.start:
+        started = bench.run(ARMS[arm.start], seed)
+        _copy(started.sft_model, run.sft_model)
+        _copy(started.folder / "sft" / "summary.json", run.folder / "sft" / "summary.json")
+    elif arm.mode == "episode":
+        _copy(bench.run(ARMS["diverse"], seed).sft_model, run.initial_model)
         write_warm_start(run, _trajectories(bench), bench.size.chats, turns=bench.size.turns)
         sft(run, console)
-    elif arm.shares_start:
-        _copy(first.sft_model, run.sft_model)
-        _copy(first.folder / "sft" / "summary.json", run.folder / "sft" / "summary.json")
     else:
         _copy(_base(bench).sft_model, run.initial_model)
         if arm.ideas is not None:

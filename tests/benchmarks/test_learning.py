@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from benchmarks.learning import measures
 from benchmarks.learning.__main__ import main
 from benchmarks.learning.base import exercises
 from benchmarks.learning.corpus import write_exercises, write_warm_start
+from benchmarks.learning.figures import interval
 from benchmarks.learning.ideas import diverse
 from benchmarks.learning.knobs import Knob, find_knobs, shown_knobs
 from benchmarks.learning.plan import ARMS, FULL, QUICK, arm_config, base_config, expert_config
@@ -26,7 +28,7 @@ from benchmarks.learning.stages import Bench, works
 from benchmarks.learning.tables import TABLES
 from mlagent_gym import ConfigError, load_task, render, task_ids
 from mlagent_gym.prompts import View, load_template, render_messages, render_text
-from mlagent_train.files import read_jsonl, write_jsonl
+from mlagent_train.files import read_jsonl, write_json, write_jsonl
 from mlagent_train.run import Run
 
 HELD_IN = [task for task in task_ids() if load_task(task).split == "held-in"]
@@ -209,10 +211,10 @@ def test_a_policy_that_reads_is_told_from_one_that_remembers():
 
 
 def test_intervals_are_students():
-    mean, low, high = measures.interval([0.1, 0.2, 0.3])
+    mean, low, high = interval([0.1, 0.2, 0.3])
     assert mean == pytest.approx(0.2)
     assert (low, high) == (pytest.approx(0.2 - 0.2484, abs=1e-3), pytest.approx(0.4484, abs=1e-3))
-    assert measures.interval([0.1])[1] == float("-inf")
+    assert interval([0.1])[1] == float("-inf")
 
 
 def test_edits_that_touch_no_model_are_listed():
@@ -314,6 +316,24 @@ def test_all_arms_of_a_seed_come_before_the_next_seed(tmp_path: Path):
     assert {piece.arm for piece in pieces if piece.stage == "ppo"} == set(ARMS)
 
 
+def test_modes_are_compared_from_one_start(tmp_path: Path):
+    bench = Bench(tmp_path, QUICK, (0,))
+    started = bench.run(ARMS["episode"], 0)
+    for folder in (bench.folder / "expert" / "store", started.sft_model):
+        folder.mkdir(parents=True)
+    (started.sft_model / "weights").write_text("of both")
+    write_json(started.folder / "sft" / "summary.json", {"loss": 0.5})
+    write_json(bench.folder / "expert" / "collect" / "summary.json", {})
+    step = bench.run(ARMS["step"], 0)
+    step.states.parent.mkdir(parents=True)
+    step.states.write_text("")
+    pieces = [work for work in works(bench) if work.arm == "step"]
+    assert [work.stage for work in pieces] == ["sft", "ppo", "after", "probe"]
+    pieces[0].do(Console())
+    assert (Path(step.start_model) / "weights").read_text() == "of both"
+    assert (step.config.env.mode, started.config.env.mode) == ("step", "episode")
+
+
 def test_the_page_can_be_written_before_anything_ran(tmp_path: Path):
     write_report(Bench(tmp_path, QUICK, (0,)), tmp_path / "docs" / "learning.md")
     page = (tmp_path / "docs" / "learning.md").read_text()
@@ -355,44 +375,69 @@ def test_shuffled_rewards_are_drawn_and_nothing_runs(tmp_path: Path):
 MEASURES = ("relative_gain", "reward", "valid", "improved")
 
 
-def test_arms_are_compared_on_the_seeds_that_both_have():
-    def arm(before: float, after: float, first_steps: int = 64, wall_s: float = 20) -> Any:
-        splits = ("held-in", "held-out")
-        values = {"before": before, "after": after}
-        points = [{"first_steps": first_steps, "reward": reward} for reward in (0.4, 0.4, 0.6)]
-        return {
-            **{
-                when: {split: dict.fromkeys(MEASURES, value) for split in splits}
-                for when, value in values.items()
-            },
-            "training": {"steps": 192, "updates": 3, "wall_s": wall_s, "env_s": 60.0},
-            "curve": points,
-        }
-
-    seeds = {
-        "0": {"diverse": arm(0.05, 0.2), "episode": arm(0.05, 0.1, first_steps=16)},
-        "1": {"diverse": arm(0.05, 0.22, wall_s=1e6)},
-        "2": {"diverse": arm(0.05, 0.24)},
+def arm_figures(before: float, after: float, first_steps: int = 64, wall_s: float = 20) -> Any:
+    splits = ("held-in", "held-out")
+    values = {"before": before, "after": after}
+    points = [{"first_steps": first_steps, "reward": reward} for reward in (0.4, 0.4, 0.6)]
+    return {
+        **{
+            when: {split: dict.fromkeys(MEASURES, value) for split in splits}
+            for when, value in values.items()
+        },
+        "training": {"steps": 192, "updates": 3, "wall_s": wall_s, "env_s": 60.0},
+        "curve": points,
     }
-    verdict = TABLES["verdict"]({"seeds": seeds})
+
+
+def test_what_ppo_adds_is_a_mean_over_seeds_with_its_interval():
+    afters = {"0": 0.2, "1": 0.22, "2": 0.24}
+    seeds = {seed: {"diverse": arm_figures(0.05, after)} for seed, after in afters.items()}
     of_steps = TABLES["of_steps"]({"seeds": seeds})
     assert "| held-out | score better | 5.0 % | 22.0 % | +17.0 [+12.0, +22.0] |" in of_steps
+    verdict = TABLES["verdict"]({"seeds": seeds})
     assert "1. PPO, held-in, after minus before: +17.0 [+12.0, +22.0]" in verdict
-    assert "held-out, after PPO: +10.0 percentage points; one seed gives no interval." in verdict
-    assert "A whole episode costs 4.0 times the wall-clock and 4.0 times the env" in verdict
-    assert "adds +45.00 hundredths to the reward of a held-in step with single steps" in verdict
-    assert "+15.00 with whole episodes, 3.0 times as much." in verdict
-    assert "reward of a step, held-out: +10.0 hundredths; one seed gives no interval." in verdict
-    learned = TABLES["learned"]({"seeds": seeds})
-    assert "| step | held-out | +15.0 | 0.3 | 1.0 | +45.00 | +15.00 |" in learned
-    starts = TABLES["starts"]({"seeds": seeds})
-    assert "| 0 | episode | 5.0 % | 10.0 % | 5.0 % | 10.0 % | 5.0 % | 10.0 % |" in starts
-    assert "| 1 |" not in starts
+    assert "- 2." not in verdict
     assert "- 3." not in verdict
-    seeds["2"]["single"] = arm(0.2, 0.21)
+
+
+def test_starts_are_compared_on_the_seeds_that_both_have():
+    seeds = {
+        "0": {"diverse": arm_figures(0.05, 0.2)},
+        "2": {"diverse": arm_figures(0.05, 0.24), "single": arm_figures(0.2, 0.21)},
+    }
     verdict = TABLES["verdict"]({"seeds": seeds})
     assert "minus a single one, held-in, after PPO: +3.0 percentage points" in verdict
     assert "minus a single one, held-in, what PPO adds: +18.0 percentage points" in verdict
+
+
+def test_modes_are_compared_by_what_a_minute_adds_on_the_seeds_that_both_have():
+    episode = arm_figures(0.05, 0.1, first_steps=16)
+    seeds = {
+        "0": {"step": arm_figures(0.05, 0.2), "episode": episode},
+        "1": {"step": arm_figures(0.05, 0.9, wall_s=1e6)},
+        "2": {"episode": arm_figures(0.05, 0.9, wall_s=1e6)},
+    }
+    verdict = TABLES["verdict"]({"seeds": seeds})
+    assert "held-out, after PPO: +10.0 percentage points; one seed gives no interval." in verdict
+    assert "what PPO adds: " not in verdict  # one start, so it would say the same
+    assert "A whole episode costs 4.0 times the wall-clock and 4.0 times the env" in verdict
+    assert "reward of a step, held-out: +10.0 hundredths; one seed gives no interval." in verdict
+    assert (
+        "A minute of wall-clock adds +45.00 hundredths to the reward of a held-in step with "
+        "single steps and +15.00 with whole episodes, 3.0 times as much: +30.00 more; one seed"
+    ) in verdict
+    assert "A minute of the environments' time adds +15.00 hundredths" in verdict
+    learned = TABLES["learned"]({"seeds": seeds})
+    assert "| step | held-out | +15.0 | 0.3 | 1.0 | +45.00 | +15.00 |" in learned
+    ends = TABLES["ends"]({"seeds": seeds})
+    assert "| held-in | mean reward | 0 | 5.0 % | 20.0 % | 10.0 % |" in ends
+    assert "| 1 |" not in ends
+
+    seeds["2"]["step"] = arm_figures(0.05, 0.95, wall_s=1e6)
+    verdict = TABLES["verdict"]({"seeds": seeds})
+    assert (
+        "reward of a step, held-out: +7.5 [-24.3, +39.3] hundredths; the interval holds" in verdict
+    )
 
 
 def test_a_seed_that_is_not_there_is_refused(tmp_path: Path):
