@@ -228,8 +228,8 @@ def _main(
 
     Without arguments, on a CPU: collects expert trajectories, makes a small Llama model and
     warm-starts it, trains it with OpenRLHF's PPO against the environments and evaluates it
-    before and after, in about 15 minutes on two cores. Killed at any moment, the
-    same command goes on where it was.
+    before and after, in about ten minutes on two cores. Killed at any moment, the same
+    command goes on where it was.
 
     * A longer run: `--set ppo.updates=40 --run runs/longer`
     * Whole episodes instead of single steps: `--set env.mode=episode --run runs/episodes`
