@@ -41,7 +41,9 @@ def update(number):
 @pytest.fixture
 def run(tmp_path):
     """A run folder that is only opened."""
-    write_json(tmp_path / "config.json", config_to_dict(load_config("cpu-tiny")))
+    write_json(
+        tmp_path / "config.json", config_to_dict(load_config("cpu-tiny", ["ppo.updates=16"]))
+    )
     versions = {"device": "cpu", "cpus": 2, "gpus": 0, "git": "abc123", "packages": {}}
     write_json(tmp_path / "versions.json", versions)
     return tmp_path
