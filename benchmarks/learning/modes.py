@@ -95,7 +95,7 @@ def lines(results: Figures) -> list[str]:
             rates = [_rates(runs[mode], split, key) for mode in MODES]
             step, episode = map(fmean, rates)
             more = interval(_differences(rates))
-            times = f", {step / episode:.1f} times as much" if episode > 0 else ""
+            times = f", {step / episode:.1f} times as much" if min(step, episode) > 0 else ""
             said.append(
                 f"- 2. A minute of {time} adds {100 * step:+.2f} hundredths to the reward of a "
                 f"{split} step with single steps and {100 * episode:+.2f} with whole episodes"

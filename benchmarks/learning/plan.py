@@ -104,10 +104,10 @@ FULL = Size(
     probes=48,
 )
 QUICK = Size(
-    exercises=1_600,
-    trajectories=4,
-    examples=800,
-    chats=200,
+    exercises=800,
+    trajectories=2,
+    examples=400,
+    chats=100,
     updates=2,
     states=32,
     turns=4,

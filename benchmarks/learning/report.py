@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import string
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,16 +21,20 @@ from mlagent_train.files import read_json, read_jsonl, write_json, write_text
 from mlagent_train.hardware import cpu_count
 from mlagent_train.step_figures import read_steps
 
-__all__ = ["gather", "together", "write_report"]
+__all__ = ["gather", "render_page", "together", "write_report"]
 
 _TEMPLATE = Path(__file__).parent / "page.md"
+_READINGS = re.compile(r"<!-- reading -->\n\n(.*?)<!-- end of reading -->\n\n?", re.DOTALL)
+"""What people found in the project's own runs, and not a figure of any other."""
+_PROJECT_PAGE = Path(__file__).parents[2] / "docs" / "learning.md"
 
 
 def write_report(bench: Bench, page: Path | None = None) -> Path:
     """Write results.json and learning.md with its pictures, and the same to `page` if one is named.
 
     The figures of a page are beside it, with the ending ``.json``. Those of runs that are not in
-    this folder stay, so that runs of several machines add up.
+    this folder stay, so that runs of several machines add up. Only the project's own page says
+    what people read in its figures.
 
     Raises
     ------
@@ -74,10 +79,35 @@ def together(kept: Figures, new: Figures) -> Figures:
     return {**new, "seeds": merged}
 
 
+def render_page(results: Figures, figures: str, read: bool) -> str:
+    """Return the page in Markdown.
+
+    Parameters
+    ----------
+    results
+        What `gather` returned.
+    figures
+        Name of the file beside the page that holds them.
+    read
+        Whether the page says what people read in the figures of the project's own runs.
+    """
+    text = _TEMPLATE.read_text(encoding="utf-8")
+    template = string.Template(_READINGS.sub(r"\1" if read else "", text).rstrip("\n") + "\n")
+    machines = {run["machine"] for arms in results["seeds"].values() for run in arms.values()}
+    facts = {
+        **{name: str(value) for name, value in results["size"].items()},
+        **{name: table(results) for name, table in TABLES.items()},
+        "figures": figures,
+        "machine": "; ".join(sorted(machines)) or "none yet",
+        "seeds": _finished(results["seeds"]) or "none yet",
+    }
+    return template.substitute(facts)
+
+
 def _write(page: Path, figures: Path, results: Figures) -> None:
     images = page.parent / "images"
     write_json(figures, results)
-    write_text(page, _page(results, figures.name))
+    write_text(page, render_page(results, figures.name, read=page.resolve() == _PROJECT_PAGE))
     draw_gains(images / "learning-gains.svg", pairs(results))
     draw_modes(images / "learning-modes.svg", per_arm(results, "curve", MODES))
     draw_training(images / "learning-training.svg", _updates(results))
@@ -132,19 +162,6 @@ def _updates(results: Figures) -> dict[str, list[Any]]:
         name: [training["by_update"] for training in runs]
         for name, runs in per_arm(results, "training").items()
     }
-
-
-def _page(results: Figures, figures: str) -> str:
-    template = string.Template(_TEMPLATE.read_text(encoding="utf-8"))
-    machines = {run["machine"] for arms in results["seeds"].values() for run in arms.values()}
-    facts = {
-        **{name: str(value) for name, value in results["size"].items()},
-        **{name: table(results) for name, table in TABLES.items()},
-        "figures": figures,
-        "machine": "; ".join(sorted(machines)) or "none yet",
-        "seeds": _finished(results["seeds"]) or "none yet",
-    }
-    return template.substitute(facts)
 
 
 def _finished(seeds: Figures) -> str:

@@ -23,12 +23,12 @@ from benchmarks.learning.knobs import Knob, find_knobs, shown_knobs
 from benchmarks.learning.plan import ARMS, FULL, QUICK, arm_config, base_config, expert_config
 from benchmarks.learning.probe import edits_of, fits, judge
 from benchmarks.learning.renaming import pointed, renamed
-from benchmarks.learning.report import together, write_report
+from benchmarks.learning.report import render_page, together, write_report
 from benchmarks.learning.stages import Bench, works
 from benchmarks.learning.tables import TABLES
 from mlagent_gym import ConfigError, load_task, render, task_ids
 from mlagent_gym.prompts import View, load_template, render_messages, render_text
-from mlagent_train.files import read_jsonl, write_json, write_jsonl
+from mlagent_train.files import read_json, read_jsonl, write_json, write_jsonl
 from mlagent_train.run import Run
 
 HELD_IN = [task for task in task_ids() if load_task(task).split == "held-in"]
@@ -340,7 +340,17 @@ def test_the_page_can_be_written_before_anything_ran(tmp_path: Path):
     assert "No run is finished yet." in page
     assert f"{QUICK.examples} examples in the warm start" in page
     assert "$" not in page
+    assert "So single steps teach more" not in page  # read in the project's runs, not in these
+    assert "](#what-was-tried" not in page
     assert (tmp_path / "docs" / "images" / "learning-gains.svg").exists()
+
+
+def test_the_page_in_the_docs_is_what_its_figures_make():
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "learning.md").read_text()
+    assert page == render_page(read_json(docs / "learning.json"), "learning.json", read=True)
+    assert "So single steps teach more" in page
+    assert "<!--" not in page
 
 
 def test_figures_of_several_machines_add_up():
@@ -433,6 +443,11 @@ def test_modes_are_compared_by_what_a_minute_adds_on_the_seeds_that_both_have():
     assert "| held-in | mean reward | 0 | 5.0 % | 20.0 % | 10.0 % |" in ends
     assert "| 1 |" not in ends
 
+    seeds["0"]["step"] = arm_figures(0.05, 0.04)
+    verdict = TABLES["verdict"]({"seeds": seeds})
+    assert "+15.00 with whole episodes: -18.00 more; one seed" in verdict  # no ratio of a loss
+
+    seeds["0"]["step"] = arm_figures(0.05, 0.2)
     seeds["2"]["step"] = arm_figures(0.05, 0.95, wall_s=1e6)
     verdict = TABLES["verdict"]({"seeds": seeds})
     assert (
