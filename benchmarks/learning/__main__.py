@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmarks.learning.plan import ARMS, FULL, QUICK
 from benchmarks.learning.report import write_report
-from benchmarks.learning.stages import SHARED, STAGES, Bench, works
+from benchmarks.learning.stages import SHARED, STAGES, Bench, carry_out, works
 from mlagent_gym import MLAgentError, UsageError
 from mlagent_train.run import require_packages
 
@@ -81,7 +81,7 @@ def main(
                 continue
             began = time.monotonic()
             console.rule(f"[bold]{piece.stage}[/] {piece.arm}, seed {piece.seed}")
-            piece.do(console)
+            carry_out(piece, console)
             console.print(f"  {time.monotonic() - began:.0f} s")
             if piece.stage in ("after", "best-of-n") and "report" in chosen:
                 write_report(bench, page)

@@ -64,6 +64,7 @@ ARMS: dict[str, Arm] = {
             "the start of `diverse`, then shuffled rewards",
             start="diverse",
             shuffled=True,
+            evaluations=2,  # as many as its start, which is that of `diverse`, has
         ),
     )
 }

@@ -19,6 +19,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -26,7 +27,7 @@ from rich.console import Console
 from benchmarks.learning.corpus import write_exercises, write_warm_start
 from benchmarks.learning.plan import ARMS, Arm, Size, arm_config, base_config, expert_config
 from benchmarks.learning.probe import probe
-from mlagent_gym import build_pool
+from mlagent_gym import UsageError, build_pool
 from mlagent_train.collect import collect
 from mlagent_train.config import Config
 from mlagent_train.evaluate import evaluate
@@ -35,7 +36,7 @@ from mlagent_train.run import Run, open_run
 from mlagent_train.sft import sft
 from mlagent_train.trajectories import pooled_states, read_trajectories
 
-__all__ = ["SHARED", "STAGES", "Bench", "Work", "works"]
+__all__ = ["SHARED", "STAGES", "Bench", "Work", "carry_out", "works"]
 
 SHARED = ("collect", "base")
 """Stages that all arms with all seeds build on."""
@@ -77,34 +78,62 @@ class Work:
     stage: str
     arm: str
     seed: int
+    needs: tuple[Path, ...]
+    """What earlier pieces leave for it."""
     do: Callable[[Console], None]
 
 
 def works(bench: Bench) -> Iterator[Work]:
     """Yield all pieces, in an order that has one seed of everything first."""
-    yield Work("collect", "", 0, lambda console: _collect(bench, console))
-    yield Work("base", "", 0, lambda console: _pretrain(bench, console))
+    yield Work("collect", "", 0, (), partial(_collect, bench))
+    yield Work("base", "", 0, (_collected(bench),), partial(_pretrain, bench))
     for seed in bench.seeds:
         for arm in ARMS.values():
             yield from _works_of(bench, arm, seed)
         if seed == bench.seeds[0]:
             start = bench.judged(ARMS["diverse"], seed)
-            yield Work("best-of-n", "diverse", seed, lambda c, run=start: _best_of_n(bench, run, c))
+            model = Path(start.start_model)
+            yield Work("best-of-n", "diverse", seed, (model,), partial(_best_of_n, bench, start))
+
+
+def carry_out(work: Work, console: Console) -> None:
+    """Do a piece of work.
+
+    Raises
+    ------
+    UsageError
+        Something that it builds on is not there.
+    """
+    if missing := [path for path in work.needs if not path.exists()]:
+        raise UsageError(
+            f"This builds on {missing[0]}, which is not there yet. Carry out the pieces before "
+            "it first: without --stage, --arm and --seed all are carried out, in their order."
+        )
+    work.do(console)
 
 
 def _works_of(bench: Bench, arm: Arm, seed: int) -> Iterator[Work]:
     run, judged = bench.run(arm, seed), bench.judged(arm, seed)
+    first = bench.run(ARMS["diverse"], seed)
+    start, end = Path(run.start_model), run.final_model
+    origins = (_collected(bench), _origin(bench, arm, seed).sft_model)
+    rewards = (first.final_model,) if arm.shuffled else ()
+    asked = first.folder / "evaluate" / "before.json"  # the probe's held-out states
 
-    def work(stage: str, do: Callable[[Console], None]) -> Work:
-        return Work(stage, arm.name, seed, do)
+    def work(stage: str, needs: tuple[Path, ...], do: Callable[[Console], None]) -> Work:
+        return Work(stage, arm.name, seed, needs, do)
 
-    yield work("sft", lambda console: _warm_start(bench, arm, seed, console))
+    yield work("sft", origins, partial(_warm_start, bench, arm, seed))
     if not arm.start:
-        yield work("before", lambda c: _evaluate(judged, run.start_model, "before", c))
-        yield work("probe", lambda c: _probe(bench, run, run.start_model, "before", seed, c))
-    yield work("ppo", lambda console: ppo(open_run(run.config, run.folder), console))
-    yield work("after", lambda c: _evaluate(judged, str(run.final_model), "after", c))
-    yield work("probe", lambda c: _probe(bench, run, str(run.final_model), "after", seed, c))
+        yield work("before", (start,), partial(evaluate, judged, str(start), "before"))
+        yield work("probe", (start, asked), partial(_probe, bench, run, start, "before", seed))
+    yield work("ppo", (start, *rewards), lambda c: ppo(open_run(run.config, run.folder), c))
+    yield work("after", (end,), partial(evaluate, judged, str(end), "after"))
+    yield work("probe", (end, asked), partial(_probe, bench, run, end, "after", seed))
+
+
+def _collected(bench: Bench) -> Path:
+    return bench.folder / "expert" / "collect" / "summary.json"
 
 
 def _replaying(config: Config, folder: Path) -> Config:
@@ -114,11 +143,10 @@ def _replaying(config: Config, folder: Path) -> Config:
 
 
 def _collect(bench: Bench, console: Console) -> None:
-    folder = bench.folder / "expert"
-    if (folder / "collect" / "summary.json").exists():
+    if _collected(bench).exists():
         console.print("  already there")
         return
-    collect(open_run(expert_config(bench.size), folder), console)
+    collect(open_run(expert_config(bench.size), bench.folder / "expert"), console)
 
 
 def _base(bench: Bench) -> Run:
@@ -139,7 +167,7 @@ def _warm_start(bench: Bench, arm: Arm, seed: int, console: Console) -> None:
     expert = bench.folder / "expert"
     open_run(run.config, run.folder)
     _link(expert / "store", run.store)
-    _copy(expert / "collect" / "summary.json", run.folder / "collect" / "summary.json")
+    _copy(_collected(bench), run.folder / "collect" / "summary.json")
     if not run.states.exists():
         build_pool(
             sorted(_trajectories(bench).glob("*.jsonl")),
@@ -149,30 +177,32 @@ def _warm_start(bench: Bench, arm: Arm, seed: int, console: Console) -> None:
             repeats=True,
             held_out=run.held_in,
         )
+    origin = _origin(bench, arm, seed)
     if arm.start:
-        started = bench.run(ARMS[arm.start], seed)
-        _copy(started.sft_model, run.sft_model)
-        _copy(started.folder / "sft" / "summary.json", run.folder / "sft" / "summary.json")
-    elif arm.mode == "episode":
-        _copy(bench.run(ARMS["diverse"], seed).sft_model, run.initial_model)
+        _copy(origin.sft_model, run.sft_model)
+        _copy(origin.folder / "sft" / "summary.json", run.folder / "sft" / "summary.json")
+        return
+    _copy(origin.sft_model, run.initial_model)
+    if arm.mode == "episode":
         write_warm_start(run, _trajectories(bench), bench.size.chats, turns=bench.size.turns)
         sft(run, console)
-    else:
-        _copy(_base(bench).sft_model, run.initial_model)
-        if arm.ideas is not None:
-            write_warm_start(run, _trajectories(bench), bench.size.examples, ideas=arm.ideas)
-            sft(run, console)
+    elif arm.ideas is not None:
+        write_warm_start(run, _trajectories(bench), bench.size.examples, ideas=arm.ideas)
+        sft(run, console)
+
+
+def _origin(bench: Bench, arm: Arm, seed: int) -> Run:
+    """Return the run whose fine-tuned model the start of an arm is, or is made from."""
+    if arm.start or arm.mode == "episode":
+        return bench.run(ARMS[arm.start or "diverse"], seed)
+    return _base(bench)
 
 
 def _trajectories(bench: Bench) -> Path:
     return bench.folder / "expert" / "collect" / "trajectories"
 
 
-def _evaluate(run: Run, model: str, name: str, console: Console) -> None:
-    evaluate(run, model, name, console)
-
-
-def _probe(bench: Bench, run: Run, model: str, name: str, seed: int, console: Console) -> None:
+def _probe(bench: Bench, run: Run, model: Path, name: str, seed: int, console: Console) -> None:
     path = run.folder / f"probe-{name}.json"
     if path.exists():
         console.print("  already there")
@@ -181,7 +211,7 @@ def _probe(bench: Bench, run: Run, model: str, name: str, seed: int, console: Co
     before = read_trajectories(first.folder / "evaluate" / "before")
     unseen = [row for one in before for row in one if row["task"] in run.held_out]
     seen = list(pooled_states(first.states, run.env_id))
-    probe(path, model, {"held-in": seen, "held-out": unseen}, bench.size.probes, seed)
+    probe(path, str(model), {"held-in": seen, "held-out": unseen}, bench.size.probes, seed)
 
 
 def _best_of_n(bench: Bench, run: Run, console: Console) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -46,15 +47,15 @@ def _gains_table(results: Figures) -> str:
     return table(["split", "training", "seeds", "before", "after", "change"], rows)
 
 
-def _steps_table(results: Figures) -> str:
+def _steps_table(results: Figures, arm: str) -> str:
     """Return what PPO changes of single steps in the evaluation; they are not as rare as gains."""
-    seeds = [arms["diverse"] for arms in results["seeds"].values() if "diverse" in arms]
+    seeds = [arms[arm] for arms in results["seeds"].values() if arm in arms]
     if not seeds:
         return NOTHING
     rows = []
     for split in SPLITS:
         for key, name in _OF_STEPS.items():
-            both = [[arm[when][split][key] for when in ("before", "after")] for arm in seeds]
+            both = [[seed[when][split][key] for when in ("before", "after")] for seed in seeds]
             befores, afters = zip(*both, strict=True)
             change = interval([after - before for before, after in both])
             cells = [percent(fmean(befores)), percent(fmean(afters)), between(change)]
@@ -268,7 +269,8 @@ def _brief(reply: str) -> str:
 TABLES: Mapping[str, Callable[[Figures], str]] = {
     "gains": _gains_table,
     "by_task": _task_table,
-    "of_steps": _steps_table,
+    "of_steps": partial(_steps_table, arm="diverse"),
+    "of_shuffled_steps": partial(_steps_table, arm="shuffled"),
     "changes": _changes_table,
     "verdict": _verdict,
     "modes": modes.costs_table,

@@ -310,6 +310,12 @@ def test_every_arm_has_a_configuration_that_openrlhf_can_follow(size: Any, tmp_p
     assert expert_config(size).collect.ideas_from == f"{diverse.__module__}:{diverse.__name__}"
 
 
+def invoke(*args: str) -> Any:
+    app = typer.Typer()
+    app.command()(main)
+    return CliRunner().invoke(app, args)
+
+
 def test_all_arms_of_a_seed_come_before_the_next_seed(tmp_path: Path):
     pieces = list(works(Bench(tmp_path, FULL, (0, 1))))
     assert [piece.seed for piece in pieces] == sorted(piece.seed for piece in pieces)
@@ -332,6 +338,15 @@ def test_modes_are_compared_from_one_start(tmp_path: Path):
     pieces[0].do(Console())
     assert (Path(step.start_model) / "weights").read_text() == "of both"
     assert (step.config.env.mode, started.config.env.mode) == ("step", "episode")
+
+
+@pytest.mark.parametrize("stage", ["base", "sft", "ppo", "after", "probe", "best-of-n"])
+def test_a_piece_without_what_it_builds_on_says_what_to_do(tmp_path: Path, stage: str):
+    result = invoke("--work", str(tmp_path), "--stage", stage)
+    assert result.exit_code == 2
+    assert "UsageError: This builds on " in result.output
+    assert "without --stage" in result.output
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_page_can_be_written_before_anything_ran(tmp_path: Path):
@@ -456,8 +471,6 @@ def test_modes_are_compared_by_what_a_minute_adds_on_the_seeds_that_both_have():
 
 
 def test_a_seed_that_is_not_there_is_refused(tmp_path: Path):
-    app = typer.Typer()
-    app.command()(main)
-    result = CliRunner().invoke(app, ["--seeds", "2", "--seed", "2", "--work", str(tmp_path)])
+    result = invoke("--seeds", "2", "--seed", "2", "--work", str(tmp_path))
     assert result.exit_code == 2
     assert "raise --seeds" in result.output
