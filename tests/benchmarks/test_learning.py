@@ -20,7 +20,15 @@ from benchmarks.learning.corpus import write_exercises, write_warm_start
 from benchmarks.learning.figures import interval
 from benchmarks.learning.ideas import diverse
 from benchmarks.learning.knobs import Knob, find_knobs, shown_knobs
-from benchmarks.learning.plan import ARMS, FULL, QUICK, arm_config, base_config, expert_config
+from benchmarks.learning.plan import (
+    ARMS,
+    FULL,
+    QUICK,
+    QUICK_ARMS,
+    arm_config,
+    base_config,
+    expert_config,
+)
 from benchmarks.learning.probe import edits_of, fits, judge
 from benchmarks.learning.renaming import pointed, renamed
 from benchmarks.learning.report import render_page, together, write_report
@@ -320,6 +328,11 @@ def test_all_arms_of_a_seed_come_before_the_next_seed(tmp_path: Path):
     pieces = list(works(Bench(tmp_path, FULL, (0, 1))))
     assert [piece.seed for piece in pieces] == sorted(piece.seed for piece in pieces)
     assert {piece.arm for piece in pieces if piece.stage == "ppo"} == set(ARMS)
+
+
+def test_the_quick_arms_build_on_each_other():
+    assert {ARMS[name].start for name in QUICK_ARMS} <= {"", *QUICK_ARMS}
+    assert "diverse" in QUICK_ARMS  # whose start `episode` goes on from, and whose states are asked
 
 
 def test_modes_are_compared_from_one_start(tmp_path: Path):
