@@ -40,12 +40,12 @@ class InstantEnv(gym.Env[str, str]):
 
     Parameters
     ----------
-    fault_share
-        Share of the steps that fail, each in one of the four ways a machine can.
+    fault_every
+        One sample in so many fails, in the four ways a machine can by turns; 0: none.
     """
 
-    def __init__(self, fault_share: float = 0.0, **_: Any):
-        self._fault_share = fault_share
+    def __init__(self, fault_every: int = 0, **_: Any):
+        self._fault_every = fault_every
         self._state = InstantState(0)
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
@@ -55,7 +55,7 @@ class InstantEnv(gym.Env[str, str]):
 
     def step(self, action: str) -> Any:
         time.sleep(self._state.seconds)
-        fault = fault_of(action, self._fault_share)
+        fault = fault_of(self._state.number, self._fault_every)
         if fault == "raise":
             raise RuntimeError("broken on purpose")
         if fault == "die":
@@ -84,18 +84,14 @@ class InstantEnv(gym.Env[str, str]):
 
 def reward_of(reply: str) -> float:
     """Return a number between 0 and 1 that only depends on the reply."""
-    return _number(reply, "reward")
+    return int(hashlib.sha256(reply.encode()).hexdigest()[:8], 16) / 2**32
 
 
-def fault_of(reply: str, share: float) -> str:
-    """Return how the step with this reply fails; empty: it does not."""
-    if _number(reply, "fault") >= share:
+def fault_of(number: int, every: int) -> str:
+    """Return how the sample with this number fails when one in `every` does; empty: it does not."""
+    if every == 0 or number % every:
         return ""
-    return _FAULTS[int(_number(reply, "kind") * len(_FAULTS))]
-
-
-def _number(reply: str, what: str) -> float:
-    return int(hashlib.sha256(f"{what} {reply}".encode()).hexdigest()[:8], 16) / 2**32
+    return _FAULTS[number // every % len(_FAULTS)]
 
 
 gym.register("Benchmark/instant-v0", entry_point="benchmarks.instant_env:InstantEnv")

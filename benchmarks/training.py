@@ -31,7 +31,8 @@ BAR = 0.05
 SAMPLES = 32
 SLOTS = 8
 FREE_SLOTS = 4
-FAULT_SHARE, NEUTRAL = 0.2, RewardConfig("v1").neutral
+FAULT_EVERY = 5
+NEUTRAL = RewardConfig("v1").neutral
 KINDS = {"raise": "raised", "die": "died", "hang": "timeout", "garbage": "garbage"}
 SMALL = {
     "ppo.estimator": "reinforce",
@@ -150,9 +151,9 @@ def faults(folder: Path, model: Path, pairs: int) -> dict[str, Any]:
         "ppo.states_per_update": samples,
         "ppo.batch_size": samples,
         "workers.retries": 0,
-        "workers.step_timeout_s": 5,
+        "workers.step_timeout_s": 10,
         "workers.max_fault_share": 0.5,
-        "env.kwargs": f"{{fault_share = {FAULT_SHARE}}}",
+        "env.kwargs": f"{{fault_every = {FAULT_EVERY}}}",
     }
     prompts = prompt_rows(model, updates * samples)
     run = train(folder / "patient", model, prompts, settings)
@@ -163,7 +164,7 @@ def faults(folder: Path, model: Path, pairs: int) -> dict[str, Any]:
     except StageError as error:
         stopped = str(error)
     return {
-        "share": FAULT_SHARE,
+        "share": 1 / FAULT_EVERY,
         "steps": len(run.steps),
         "lost": dict(Counter(row["fault"] for row in run.steps if row["fault"])),
         "wrong": wrong_counts(run, updates, samples),
@@ -172,12 +173,12 @@ def faults(folder: Path, model: Path, pairs: int) -> dict[str, Any]:
 
 
 def wrong_counts(run: PpoRun, updates: int, samples: int) -> list[str]:
-    """Return what differs from what the replies in the record must have led to."""
+    """Return what differs from what the samples and replies in the record must have led to."""
     wrong = []
     if len(run.steps) != updates * samples or len(run.updates) != updates:
         wrong.append(f"{len(run.steps)} steps in {len(run.updates)} updates")
     for row in run.steps:
-        must = KINDS.get(fault_of(row["reply"], FAULT_SHARE), "")
+        must = KINDS.get(fault_of(row["row"], FAULT_EVERY), "")
         if row["fault"] != must:
             wrong.append(f"{row['fault'] or 'no fault'} where it must be {must or 'none'}")
         elif not must and row["reward"] != reward_of(row["reply"]):

